@@ -1,0 +1,121 @@
+"""Checkpoints that are trusted only after a check: Orbax, atomic and asynchronous, with a checksum for every leaf."""
+
+import os
+import warnings
+import zlib
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+
+from jaxgan.errors import Failed
+from jaxgan.game import TrainState
+
+KEPT = 3  # the newest: one may be damaged, and one being written
+
+
+class Checkpoints:
+    """The checkpoints of one run, in `directory/<step>/`."""
+
+    def __init__(self, directory: Path, read_only: bool = False) -> None:
+        """Open the directory. Unless read-only, what a kill left half-written is removed."""
+        self.directory = directory.resolve()
+        options = ocp.CheckpointManagerOptions(
+            max_to_keep=None if read_only else KEPT,
+            create=not read_only,
+            cleanup_tmp_directories=not read_only,
+            read_only=read_only,
+        )
+        self.manager = ocp.CheckpointManager(self.directory, options=options)
+
+    def steps(self) -> list[int]:
+        """The steps that have a checkpoint, oldest first."""
+        return sorted(self.manager.all_steps())
+
+    def latest(self) -> Path | None:
+        """The folder of the newest checkpoint."""
+        steps = self.steps()
+        return self.directory / str(steps[-1]) if steps else None
+
+    def save(self, state: TrainState) -> None:
+        """Start to write the state; the caller may change it at once. Raises Failed if this or the last write cannot."""
+        step = int(state.step)
+        if step in self.steps():
+            return
+        sums = ocp.args.JsonSave({"checksums": checksums(state)})
+        try:
+            self.manager.save(step, args=ocp.args.Composite(state=ocp.args.StandardSave(state), meta=sums))
+        except Exception as error:
+            raise self._failed(step, error) from error
+
+    def wait(self) -> None:
+        """Wait until all is written. Raises Failed if a write could not be finished."""
+        try:
+            self.manager.wait_until_finished()
+        except Exception as error:
+            raise self._failed(None, error) from error
+
+    def _failed(self, step: int | None, error: Exception) -> Failed:
+        good = self.latest()
+        what = f"the checkpoint of step {step}" if step is not None else "a checkpoint"
+        return Failed(f"could not write {what}: {_first_line(error)}; the last good one is {good or 'none'}")
+
+    def restore(self, like: Any, set_aside: bool = False) -> TrainState | None:
+        """The newest state that passes its checks, or None if no checkpoint was ever written.
+
+        Args:
+          like: tree of `jax.ShapeDtypeStruct`, with shardings: where and as what the leaves come back.
+          set_aside: move damaged checkpoints out of the way, into `damaged/` beside the folder, for a run that goes on.
+
+        Raises Failed if there are checkpoints and none is good: nothing is moved or overwritten then.
+        """
+        damaged = []
+        for step in reversed(self.steps()):
+            folder = self.directory / str(step)
+            try:
+                state = self._restore(step, like)
+            except Exception as error:
+                warnings.warn(f"{folder} is damaged and not used: {_first_line(error)}", stacklevel=2)
+                damaged.append(folder)
+                continue
+            if set_aside and damaged:
+                self._set_aside(damaged)
+            return state
+        if damaged:
+            raise Failed(f"no good checkpoint is left in {self.directory}; damaged: {', '.join(d.name for d in damaged)}")
+        return None
+
+    def _restore(self, step: int, like: Any) -> TrainState:
+        args = ocp.args.Composite(state=ocp.args.StandardRestore(like), meta=ocp.args.JsonRestore())
+        found = self.manager.restore(step, args=args)
+        want, have = found.meta["checksums"], checksums(found.state)
+        for name in want.keys() | have.keys():
+            if want.get(name) != have.get(name):
+                raise ValueError(f"the checksum of {name} does not match")
+        return found.state
+
+    def _set_aside(self, folders: list[Path]) -> None:
+        if jax.process_index() == 0:
+            aside = self.directory.parent / "damaged"
+            aside.mkdir(exist_ok=True)
+            for folder in folders:
+                os.replace(folder, aside / f"{folder.name}-{os.getpid()}")
+        self.manager.reload()
+
+    def close(self) -> None:
+        """Wait for writes and let go of the directory."""
+        self.wait()
+        self.manager.close()
+
+
+def checksums(state: Any) -> dict[str, int]:
+    """CRC-32 of the bytes of every leaf, by its path."""
+    leaves = jax.tree_util.tree_leaves_with_path(jax.device_get(state))
+    return {jax.tree_util.keystr(path, simple=True, separator="/"): zlib.crc32(np.ascontiguousarray(x)) for path, x in leaves}
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

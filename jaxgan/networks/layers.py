@@ -1,0 +1,51 @@
+"""Layers that all networks share."""
+
+import functools
+from collections.abc import Callable
+
+import flax.linen as nn
+from jax import Array
+
+from jaxgan import axis
+from jaxgan.networks.conv import Padding, Pair, conv2d, conv_transpose2d
+
+Activation = Callable[[Array], Array]
+Initializer = nn.initializers.Initializer
+
+leaky_relu = functools.partial(nn.leaky_relu, negative_slope=0.2)  # the slope of DCGAN and its heirs; flax's is 0.01
+
+
+class Conv(nn.Module):
+    """A convolution, with the parameters of flax's and the speed of `conv2d`."""
+
+    features: int
+    kernel: Pair = (4, 4)
+    strides: Pair = (1, 1)
+    padding: str | Padding = "SAME"
+    use_bias: bool = True
+    kernel_init: Initializer = nn.initializers.lecun_normal()  # flax's default
+    bias_init: Initializer = nn.initializers.zeros
+
+    convolve = staticmethod(conv2d)
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        """Map [B, H, W, I] to [B, H', W', features]."""
+        kernel = self.param("kernel", self.kernel_init, (*self.kernel, x.shape[-1], self.features))
+        x = self.convolve(x, kernel, self.strides, self.padding)
+        return x + self.param("bias", self.bias_init, (self.features,))[None, None, None] if self.use_bias else x
+
+
+class ConvTranspose(Conv):
+    """A transposed convolution, with the parameters of flax's and the speed of `conv_transpose2d`."""
+
+    convolve = staticmethod(conv_transpose2d)
+
+
+def batch_norm(
+    train: bool, momentum: float = 0.9, epsilon: float = 1e-5, scale_init: Initializer = nn.initializers.ones
+) -> nn.BatchNorm:
+    """Return a layer that normalises by the statistics of the whole batch, over all devices that share it."""
+    # Only training needs the other devices' examples.
+    shared = axis.AXIS if train and axis.bound() else None
+    return nn.BatchNorm(not train, axis_name=shared, momentum=momentum, epsilon=epsilon, scale_init=scale_init)

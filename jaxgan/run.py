@@ -1,0 +1,133 @@
+"""A trained run: its config, its state, and samples from it."""
+
+import contextlib
+import dataclasses
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.sharding import SingleDeviceSharding
+
+from jaxgan import metrics
+from jaxgan.errors import Problem
+from jaxgan.game import TrainState
+from jaxgan.registry import Config, Entry, Experiment
+from jaxgan.rounds import Rounds, make_rounds, over_seeds
+from jaxgan.workdir import protocol, read_config
+
+CHUNK = 64  # samples made by one call of the compiled sampler
+
+Sampler = Callable[[TrainState, int, int], np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """What `load` and `train` give: everything needed to sample from a run and to measure it."""
+
+    workdir: Path
+    entry: Entry
+    config: Config
+    experiment: Experiment
+    state: TrainState  # of all seeds: with more than one, all leaves but the step have a leading axis
+
+    @property
+    def step(self) -> int:
+        """How many steps were trained."""
+        return int(self.state.step)
+
+    def sample(self, n: int, seed: int = 0, member: int = 0) -> np.ndarray:
+        """Draw n samples: images uint8 [n, H, W, C], or points float32 [n, D].
+
+        Sample i depends on `seed` and i alone, not on n. `member` chooses among seeds trained together, from 0 on.
+        """
+        if n < 1:
+            raise Problem(f"cannot draw {n} samples; ask for at least 1")
+        if not 0 <= member < self.config.seeds:
+            raise Problem(f"there is no member {member} in {self.workdir}, which trained {self.config.seeds}")
+        return self._sampler(members(self.state, self.config.seeds)[member], n, seed)
+
+    def evaluate(self, samples: int = 10_000, seed: int = 0) -> dict[str, Any]:
+        """Measure the run: its experiment's metrics with the protocol they were taken by."""
+        found = evaluate(self.experiment, self._sampler, self.state, self.config.seeds, samples, seed)
+        return found | protocol(self.entry, self.config, step=self.step, samples=samples, sample_seed=seed)
+
+    @functools.cached_property
+    def _sampler(self) -> Sampler:
+        return make_sampler(self.experiment)
+
+
+def load(workdir: str | Path) -> Run:
+    """Load the newest good checkpoint of a work directory. Runs no code from it. Raises Problem or Failed."""
+    from jaxgan.checkpoint import Checkpoints
+
+    workdir = Path(workdir)
+    entry, config = read_config(workdir)
+    experiment, rounds = build(entry, config)
+    like = abstract_state(rounds, config, SingleDeviceSharding(jax.devices()[0]))
+    with contextlib.closing(Checkpoints(workdir / "checkpoints", read_only=True)) as checkpoints:
+        state = checkpoints.restore(like)
+    if state is None:
+        raise Problem(f"{workdir} has no checkpoint yet")
+    return Run(workdir, entry, config, experiment, state)
+
+
+def build(entry: Entry, config: Config) -> tuple[Experiment, Rounds]:
+    """The experiment, and how it starts and is played, for as many seeds as the config says."""
+    experiment = entry.build(config)
+    rounds = make_rounds(experiment.game, experiment.source, config.batch_size)
+    return experiment, over_seeds(rounds) if config.seeds > 1 else rounds
+
+
+def run_key(config: Config) -> Array:
+    """The key of a run: [], or [K] for K seeds."""
+    if config.seeds == 1:
+        return jax.random.key(config.seed)
+    return jax.vmap(jax.random.key)(config.seed + jnp.arange(config.seeds))
+
+
+def abstract_state(rounds: Rounds, config: Config, sharding: Any) -> TrainState:
+    """Shapes and dtypes of the state, to be restored to `sharding`."""
+    shapes = jax.eval_shape(rounds.start, jax.eval_shape(lambda: run_key(config)))
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), shapes)
+
+
+def members(state: TrainState, seeds: int) -> list[TrainState]:
+    """The states of the seeds that were trained together, one by one."""
+    if seeds == 1:
+        return [state]
+    without_step = dataclasses.replace(state, step=None)
+    take = lambda k: dataclasses.replace(jax.tree.map(lambda x: x[k], without_step), step=state.step)
+    return [take(k) for k in range(seeds)]
+
+
+def make_sampler(experiment: Experiment) -> Sampler:
+    """Return `sample(state, n, seed)`, which draws from the averaged weights in chunks of one compiled size."""
+
+    @jax.jit
+    def chunk(state: TrainState, seed: Array, start: Array) -> Array:
+        keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(seed), start + jnp.arange(CHUNK))
+        return experiment.sample(state.averaged(), keys)
+
+    def sample(state: TrainState, n: int, seed: int) -> np.ndarray:
+        chunks = [chunk(state, jnp.uint32(seed), jnp.int32(start)) for start in range(0, n, CHUNK)]
+        return finish(np.concatenate(jax.device_get(chunks))[:n])
+
+    return sample
+
+
+def finish(samples: np.ndarray) -> np.ndarray:
+    """Images [N, H, W, C] in [-1, 1] as uint8, by rounding; points as they are."""
+    return np.clip(np.rint((samples + 1.0) * 127.5), 0, 255).astype(np.uint8) if samples.ndim == 4 else samples
+
+
+def evaluate(experiment: Experiment, sampler: Sampler, state: TrainState, seeds: int, n: int, seed: int) -> dict[str, Any]:
+    """The experiment's metrics of n samples, `eval/name`: numbers, or summaries over the seeds."""
+    found = [experiment.evaluate(sampler(s, n, seed)) for s in members(state, seeds)]
+    values = {name: np.array([f[name] for f in found]) for name in found[0]}
+    return {f"eval/{name}": metrics.summary(v if seeds > 1 else v[0]) for name, v in values.items()}
+

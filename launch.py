@@ -1,0 +1,223 @@
+"""Train, look at and measure GANs by name: `python launch.py VERB ...`."""
+
+import dataclasses
+import itertools
+import json
+import os
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import tyro
+
+import jaxgan
+import experiments  # noqa: F401  Registers them.
+from jaxgan import pictures, registry
+from jaxgan.errors import Problem
+from jaxgan.parallel import Devices, Parallel
+
+USAGE = """usage: python launch.py VERB ...
+
+  list [--json]                 every experiment: paper, data, what it shows, how long it takes
+  show NAME [--json]            its settings, networks, players and phases
+  train NAME [--workdir DIR]    train it, or go on where it stopped; `train NAME --help` lists its settings
+  evaluate WORKDIR              measure a run
+  sample WORKDIR [--out FILE]   draw from a run, to a .png or an .npz
+
+`python launch.py VERB --help` says more."""
+
+
+@dataclasses.dataclass(frozen=True)
+class List:
+    """Every experiment."""
+
+    json: bool = False  # print a list of objects
+
+
+@dataclasses.dataclass(frozen=True)
+class Show:
+    """What an experiment is made of."""
+
+    name: tyro.conf.Positional[str]  # as `list` gives it
+    json: bool = False  # print an object
+
+
+@dataclasses.dataclass(frozen=True)
+class Where:
+    """Where a run is written and what computes it; the result does not depend on it, but for rounding."""
+
+    workdir: Path | None = None  # all is written here; runs/NAME if not given
+    parallel: Parallel = "shard_map"  # how rounds are compiled for several devices
+    devices: int | None = None  # how many to use; all if not given
+    coordinator: str | None = None  # HOST:PORT of process 0, or `auto` to ask the cluster's environment
+    processes: int | None = None  # how many processes there are, unless the environment says
+    process: int | None = None  # which of them this one is, unless the environment says
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluate:
+    """Measure a run, and append what was found to its evaluations.jsonl."""
+
+    workdir: tyro.conf.Positional[Path]
+    samples: int = 10_000  # how many to draw
+    seed: int = 0  # of the samples
+    json: bool = False  # print an object
+
+
+@dataclasses.dataclass(frozen=True)
+class Sample:
+    """Draw from a run."""
+
+    workdir: tyro.conf.Positional[Path]
+    n: int = 64  # how many to draw
+    seed: int = 0  # of the samples
+    member: int = 0  # which of the seeds that were trained together, from 0 on
+    out: Path | None = None  # a .png or an .npz; WORKDIR/samples.png if not given
+
+
+def list_(options: List) -> None:
+    """Print the register."""
+    rows = [{f: getattr(e, f) for f in ("name", "paper", "dataset", "shows", "cost")} for e in registry.entries().values()]
+    if options.json:
+        print(json.dumps(rows, indent=2))
+        return
+    for (shows, paper), group in itertools.groupby(rows, lambda row: (row["shows"], row["paper"])):
+        print(f"{shows} [{paper}]")
+        for row in group:
+            print(f"  {row['name']:28}{row['dataset']:32}{row['cost']}")
+
+
+def show(options: Show) -> None:
+    """Print an experiment."""
+    entry = registry.get(options.name)
+    about = registry.summary(entry)
+    if options.json:
+        print(json.dumps(about, indent=2))
+        return
+    print(f"{entry.name}: {entry.shows}\n{entry.paper}; {entry.dataset}; {entry.cost}\n")
+    for part in ("config", "networks", "players", "phases"):
+        print(part)
+        for row in about[part]:
+            name, *rest = row.values()
+            print(f"  {name:18}" + "".join(f"{_cell(value):16}  " for value in rest).rstrip())
+        print()
+
+
+def train(name: str, where: Where, config: registry.Config) -> None:
+    """Train, and say what was written where."""
+    from jaxgan.train import train
+
+    if where.coordinator:
+        jax.config.update("jax_cpu_collectives_implementation", "gloo")
+        known = (None, None, None) if where.coordinator == "auto" else (where.coordinator, where.processes, where.process)
+        jax.distributed.initialize(*known)
+    workdir = where.workdir or Path("runs") / name
+    run = train(registry.get(name), config, workdir, Devices.take(where.devices, where.parallel))
+    if jax.process_index() == 0:
+        print(
+            f"\n{name} is trained to step {run.step:,}. In {workdir}:\n"
+            f"  samples/       pictures of {run.experiment.pictured} samples; the last is {max((workdir / 'samples').iterdir()).name}\n"
+            f"  metrics.jsonl  losses and evaluations, a line every {config.log_every} steps\n"
+            f"  checkpoints/   what `jaxgan.load('{workdir}')` reads\n"
+            f"Next:\n"
+            f"  python launch.py evaluate {workdir}\n"
+            f"  python launch.py sample {workdir} --n 256 --out samples.png\n"
+            f"  python launch.py train {name} --workdir {workdir} --steps {2 * config.steps}"
+        )
+
+
+def evaluate(options: Evaluate) -> None:
+    """Measure a run."""
+    run = jaxgan.load(options.workdir)
+    found = run.evaluate(options.samples, options.seed)
+    with (options.workdir / "evaluations.jsonl").open("a") as file:
+        file.write(json.dumps(found) + "\n")
+    if options.json:
+        print(json.dumps(found, indent=2))
+        return
+    print(f"{found['name']} at step {found['step']}, {found['samples']} samples, config {found['hash']}")
+    for name, value in found.items():
+        if name.startswith("eval/"):
+            print(f"  {name.removeprefix('eval/'):18}{_cell(value)}")
+
+
+def sample(options: Sample) -> None:
+    """Draw from a run."""
+    out = options.out or options.workdir / "samples.png"
+    if out.suffix not in (".png", ".npz"):
+        raise Problem(f"--out {out} must end in .png or .npz")
+    run = jaxgan.load(options.workdir)
+    samples = run.sample(options.n, options.seed, options.member)
+    try:
+        if out.suffix == ".npz":
+            np.savez(out, samples=samples)
+        else:
+            pictures.save(run.experiment.picture(samples), out)
+    except OSError as error:
+        raise Problem(f"cannot write {out}: {error.strerror}") from error
+    print(f"{out}: {options.n} samples of {run.entry.name} at step {run.step}")
+
+
+VERBS: dict[str, tuple[type, Callable[[Any], None]]] = {
+    "list": (List, list_),
+    "show": (Show, show),
+    "evaluate": (Evaluate, evaluate),
+    "sample": (Sample, sample),
+}
+
+
+def main(words: list[str]) -> int:
+    """Do what the words say; the exit code is 0, or what `jaxgan.errors` says."""
+    warnings.showwarning = lambda message, *_, **__: print(f"warning: {message}", file=sys.stderr)
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "jaxgan" / "xla"
+    if not jax.config.jax_compilation_cache_dir:
+        jax.config.update("jax_compilation_cache_dir", str(cache))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+    try:
+        _parse(words)()
+    except Problem as problem:
+        print(f"{problem}", file=sys.stderr)
+        return problem.exit_code
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # The reader has seen enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def _parse(words: list[str]) -> Callable[[], None]:
+    verb, *rest = words or ["--help"]
+    if verb in ("-h", "--help"):
+        return lambda: print(USAGE)
+    prog = f"launch.py {verb}"
+    if verb in VERBS:
+        kind, do = VERBS[verb]
+        options = tyro.cli(kind, args=rest, prog=prog)
+        return lambda: do(options)
+    if verb != "train":
+        raise Problem(f"no verb {verb!r}; {registry.nearest(verb, {**VERBS, 'train': train})}")
+    if not rest or rest[0].startswith("-"):
+        raise Problem("train what? `python launch.py train NAME`; `python launch.py list` has the names")
+    name, *rest = rest
+    entry = registry.get(name)
+    config = (type(entry.config), dataclasses.field(default=entry.config))
+    job = dataclasses.make_dataclass("Job", [("where", Where, dataclasses.field(default=Where())), ("config", *config)])
+    job.__doc__ = f"{entry.shows} {entry.paper}."
+    chosen = tyro.cli(job, args=rest, prog=f"{prog} {name}", config=(tyro.conf.OmitArgPrefixes,))
+    return lambda: train(name, chosen.where, chosen.config)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, dict):
+        return f"{_cell(value['median'])} ({_cell(value['low'])} to {_cell(value['high'])} over {len(value['seeds'])} seeds)"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return ", ".join(map(_cell, value)) if isinstance(value, list | tuple) else str(value)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,54 @@
+"""What several tests need."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import optax
+
+from jaxgan import registry, run
+from jaxgan.game import Game, TrainState
+from jaxgan.metrics import Tally
+from jaxgan.parallel import Devices
+from jaxgan.registry import Experiment
+from jaxgan.rounds import Carry
+from jaxgan.train import make_dispatch
+
+NAMES = list(registry.entries())
+
+
+def descending(game: Game, lr: float = 0.01) -> Game:
+    """The game with plain gradient descent, which a wrong scale of the gradients would not escape, as it does Adam."""
+    players = {name: dataclasses.replace(p, optimizer=optax.sgd(lr)) for name, p in game.players.items()}
+    return dataclasses.replace(game, players=players)
+
+
+def small(name: str, **fields: object) -> tuple[registry.Entry, registry.Config]:
+    """A registered experiment with a config for a few steps."""
+    entry = registry.get(name)
+    every = {period: 5 for period in (*registry.PERIODS, "log_every")}
+    return entry, dataclasses.replace(entry.config, **{"steps": 10, "batch_size": 16, **every, **fields})
+
+
+def play(experiment: Experiment, config: registry.Config, devices: Devices, steps: int) -> TrainState:
+    """Play from the start as `train` does, without its logs."""
+    rounds = run.make_rounds(experiment.game, experiment.source, config.batch_size)
+    rounds = run.over_seeds(rounds) if config.seeds > 1 else rounds
+    state = devices.make(lambda: rounds.start(run.run_key(config)))
+    empty = Tally.empty(rounds.names(), config.seeds)
+    carry, step = devices.carried(Carry(state, devices.put(empty))), 0
+    dispatch = make_dispatch(experiment, rounds, config, devices)
+    while step < steps:
+        carry, step = dispatch(carry, step, steps)
+    return jax.device_get(devices.one(carry.state))
+
+
+def gap(a: object, b: object) -> float:
+    """The largest difference between two trees."""
+    return max(float(np.abs(x - y).max()) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True) if x.size)
+
+
+def same(a: object, b: object) -> bool:
+    """Whether two trees are equal to the bit."""
+    pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
+    return all(np.asarray(x).tobytes() == np.asarray(y).tobytes() for x, y in pairs)

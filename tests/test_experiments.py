@@ -1,0 +1,87 @@
+"""What every registered experiment keeps: who moves, on how many devices, and a resume to the bit."""
+
+import dataclasses
+import json
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from helpers import NAMES, descending, gap, play, same, small
+
+import jaxgan
+from jaxgan import axis, registry, run
+from jaxgan.game import init
+from jaxgan.parallel import Devices
+from jaxgan.train import train
+from jaxgan.update import make_update
+
+TESTBEDS = ("dirac", "ring", "grid", "swiss_roll", "digits", "digits_conv")
+METHODS = ("minimax", "non_saturating", "wgan", "wgan_gp", "r3gan")
+
+
+def test_each_method_is_registered_on_each_testbed():
+    assert {f"{m}/{t}" for m in METHODS for t in TESTBEDS} <= set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_only_the_phases_player_moves(name):
+    entry, config = small(name)
+    experiment = entry.build(config)
+    game, update = experiment.game, make_update(experiment.game)
+    state = jax.jit(lambda key: init(game, key))(jax.random.key(0))
+    batch = experiment.source.batch(experiment.source.arrays, jax.random.key(1), state.step, axis.positions(16))
+    for phase in game.phases:
+        after, metrics = jax.jit(lambda state, batch: update((phase,), state, batch, jax.random.key(2)))(state, batch)
+        assert all(np.isfinite(m) for m in metrics.values())
+        for network in game.networks:
+            if network.name in game.players[phase.player].networks:
+                assert not same(after.params[network.name], state.params[network.name])
+            else:
+                assert same(after.params[network.name], state.params[network.name])
+        others = {p: opt for p, opt in state.opt.items() if p != phase.player}
+        assert same({p: after.opt[p] for p in others}, others)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_one_device_eight_devices_and_pmap_agree(name):
+    entry, config = small(name)
+    experiment = entry.build(config)
+    experiment = dataclasses.replace(experiment, game=descending(experiment.game))
+    one, eight, pmap = (
+        play(experiment, config, Devices.take(n, how), steps=10) for n, how in ((1, "shard_map"), (8, "shard_map"), (8, "pmap"))
+    )
+    assert gap(one.params, play(experiment, config, Devices.take(1), steps=0).params) > 1e-4
+    assert gap(eight, one) < 1e-5
+    assert gap(pmap, eight) < 1e-5
+
+
+RESUME = """
+import sys, pathlib, warnings
+warnings.simplefilter("error")
+sys.path.insert(0, "tests")
+from helpers import small
+from jaxgan.parallel import Devices
+from jaxgan.train import train
+root, seeds = pathlib.Path(sys.argv[1]), int(sys.argv[2])
+for name in sys.argv[3:]:
+    train(*small(name, steps=10, seeds=seeds), root / name, Devices.take(1))
+"""
+
+
+@pytest.mark.parametrize(("seeds", "names"), [(1, NAMES), (2, [n for n in NAMES if n.startswith("r3gan/")])])
+def test_a_resumed_run_is_equal_to_the_bit(tmp_path, seeds, names):
+    for name in names:
+        train(*small(name, steps=5, seeds=seeds), tmp_path / "halves" / name, Devices.take(1))
+    words = [sys.executable, "-c", RESUME, str(tmp_path / "halves"), str(seeds), *names]
+    subprocess.run(words, check=True, timeout=600)
+    for name in names:
+        whole = train(*small(name, steps=10, seeds=seeds), tmp_path / "whole" / name, Devices.take(1))
+        halves = jaxgan.load(tmp_path / "halves" / name)
+        assert halves.step == 10
+        assert same(halves.state, whole.state), name
+        logs = [(tmp_path / half / name / "metrics.jsonl").read_text().splitlines() for half in ("halves", "whole")]
+        a, b = ([json.loads(line) | {"seconds": 0} for line in log] for log in logs)
+        assert a == b

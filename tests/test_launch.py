@@ -1,0 +1,124 @@
+"""The command line, as a person meets it."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from helpers import NAMES
+from PIL import Image
+
+import launch
+from jaxgan import registry
+
+
+def run(capsys, *words):
+    """Exit code, stdout and stderr of a call."""
+    try:
+        code = launch.main([str(word) for word in words])
+    except SystemExit as error:
+        code = error.code
+    out, err = capsys.readouterr()
+    assert "Traceback" not in out + err
+    return code, out, err
+
+
+@pytest.fixture(scope="module")
+def workdir(tmp_path_factory):
+    path = tmp_path_factory.mktemp("runs") / "digits"
+    quick = ["--steps=10", *(f"--{name.replace('_', '-')}=5" for name in ("log_every", *registry.PERIODS))]
+    assert launch.main(["train", "r3gan/digits", "--workdir", str(path), "--batch-size=16", *quick]) == 0
+    return path
+
+
+def test_list(capsys):
+    code, out, _ = run(capsys, "list")
+    assert code == 0
+    assert all(name in out for name in NAMES)
+    rows = json.loads(run(capsys, "list", "--json")[1])
+    assert [row["name"] for row in rows] == NAMES
+    assert all(row[field] for row in rows for field in ("paper", "dataset", "shows", "cost"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_show(capsys, name):
+    code, out, _ = run(capsys, "show", name)
+    assert code == 0
+    assert all(word in out for word in ("config", "networks", "generator", "discriminator", "phases"))
+    about = json.loads(run(capsys, "show", name, "--json")[1])
+    assert all(row["help"] for row in about["config"])
+    assert all(row["parameters"] > 0 and row["owner"] for row in about["networks"])
+
+
+def test_show_counts_parameters(capsys):
+    networks = json.loads(run(capsys, "show", "r3gan/ring", "--json")[1])["networks"]
+    by_hand = (2 * 128 + 128) + (128 * 128 + 128) + (128 * 2 + 2)
+    assert networks[0]["parameters"] == by_hand
+    assert networks[0]["outputs"] == [["B", 2]]
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["trian", "r3gan/ring"], "did you mean train?"),
+        (["train", "r3gan/rign"], "did you mean r3gan/ring"),
+        (["train"], "train what?"),
+        (["show", "ring"], "minimax/ring"),
+        (["train", "r3gan/ring", "--gama", "3"], "--gamma"),
+        (["train", "r3gan/ring", "--steps", "ten"], "invalid"),
+        (["train", "r3gan/ring", "--steps", "0"], "steps 0 must be at least 1"),
+        (["train", "r3gan/ring", "--gamma", "-1"], "gamma -1.0 must be a finite number, not below 0"),
+        (["train", "r3gan/ring", "--gamma", "nan"], "gamma nan must be a finite number"),
+        (["train", "r3gan/ring", "--seeds", "0"], "seeds 0 must be at least 1"),
+        (["train", "r3gan/ring", "--save-every", "700"], "must be a multiple of log_every 500; use 500 or 1000"),
+        (["train", "r3gan/ring", "--devices", "9"], "9 devices asked for; there are 8"),
+        (["train", "r3gan/ring", "--parallel", "mpi"], "shard_map"),
+        (["evaluate", "nowhere"], "nowhere is not a work directory"),
+        (["sample", "nowhere"], "nowhere is not a work directory"),
+        (["sample", "nowhere", "--out", "x.gif"], "must end in .png or .npz"),
+    ],
+)
+def test_a_mistake_is_answered_with_a_sentence(capsys, tmp_path, monkeypatch, words, sentence):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run(capsys, *words)
+    assert code == 2
+    assert sentence in " ".join((out + err).split())
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("words", [[], ["--help"], ["train", "r3gan/ring", "--help"], ["sample", "--help"]])
+def test_help(capsys, words):
+    code, out, _ = run(capsys, *words)
+    assert code == 0
+    assert "usage" in out
+    if "train" in words:
+        assert "weight of half the mean squared gradient norms" in " ".join(out.replace("│", " ").split())
+
+
+def test_evaluate(capsys, workdir):
+    code, out, _ = run(capsys, "evaluate", workdir, "--samples", 200)
+    assert code == 0
+    assert "classes" in out
+    found = json.loads(run(capsys, "evaluate", workdir, "--samples", 200, "--json")[1])
+    assert found["samples"] == 200
+    assert {"eval/classes", "step", "hash", "versions", "sample_seed", "name"} <= set(found)
+    assert len((workdir / "evaluations.jsonl").read_text().splitlines()) == 2
+
+
+def test_sample(capsys, workdir, tmp_path):
+    assert run(capsys, "sample", workdir, "--n", 9, "--out", tmp_path / "nine.npz")[0] == 0
+    assert np.load(tmp_path / "nine.npz")["samples"].shape == (9, 8, 8, 1)
+    assert run(capsys, "sample", workdir, "--n", 9, "--out", tmp_path / "nine.png")[0] == 0
+    assert Image.open(tmp_path / "nine.png").width >= 256
+    code, _, err = run(capsys, "sample", workdir, "--n", 0)
+    assert code == 2
+    assert "ask for at least 1" in err
+    code, _, err = run(capsys, "sample", workdir, "--member", 1)
+    assert code == 2
+    assert "there is no member 1" in err
+
+
+def test_the_package_imports_without_the_data_libraries():
+    text = "import sys, jaxgan, experiments; print([m for m in ('tensorflow_datasets', 'grain', 'sklearn', 'orbax') if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True).stdout == "[]\n"

@@ -1,0 +1,60 @@
+import functools
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.stats import chisquare
+
+from jaxgan.data.permutation import permute
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def orders(n, keys, epochs):
+    """The whole order [E, K, n] of each of E epochs and K keys."""
+    one = lambda epoch, key: permute(jnp.arange(n), n, key, epoch)
+    return jax.vmap(jax.vmap(one, (None, 0)), (0, None))(epochs, keys)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 7, 12, 97, 100, 1797, 60000])
+def test_permute_is_a_bijection(n, key):
+    found = orders(n, key[None], jnp.array([0, 1, 2**31 - 1]))
+    np.testing.assert_array_equal(np.sort(found), np.broadcast_to(np.arange(n), [3, 1, n]))
+
+
+@pytest.mark.parametrize("n", [10, 1797])
+def test_every_epoch_and_every_key_has_an_order_of_its_own(n, key):
+    found = np.asarray(orders(n, jax.random.split(key, 20), jnp.arange(20))).reshape(400, n)
+    assert len(np.unique(found, axis=0)) == 400
+
+
+def test_an_index_is_placed_alike_alone_and_among_others_of_several_epochs(key):
+    index, epoch = jnp.arange(6) % 3, jnp.array([0, 0, 0, 7, 7, 7])
+    together = permute(index, 3, key, epoch)
+    alone = [permute(i, 3, key, e) for i, e in zip(index, epoch, strict=True)]
+    np.testing.assert_array_equal(together, alone)
+
+
+@pytest.mark.parametrize("n", [2, 3, 4, 5])
+def test_every_order_of_few_things_is_equally_likely(n, key):
+    places = {order: i for i, order in enumerate(itertools.permutations(range(n)))}
+    found = orders(n, jax.random.split(key, 20_000), jnp.arange(1))[0]
+    found = [places[tuple(order)] for order in found.tolist()]
+    assert chisquare(np.bincount(found, minlength=len(places))).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("n", [10, 97, 110, 1797])
+def test_orders_are_as_random_as_random_ones(n, key):
+    k = 1_000_000 // n // 5 * 5
+    order = np.asarray(orders(n, jax.random.split(key, k // 5), jnp.arange(5))).reshape(k, n)
+    for place in (0, n // 2, n - 1):
+        assert chisquare(np.bincount(order[:, place], minlength=n)).pvalue > 1e-3
+    for lag in (1, 2, 3, round(n**0.5)):
+        steps = (np.roll(order, -lag, axis=1) - order) % n
+        assert chisquare(np.bincount(steps.ravel(), minlength=n)[1:]).pvalue > 1e-3
+    np.testing.assert_allclose(np.abs(order - np.arange(n)).mean(), (n**2 - 1) / (3 * n), rtol=0.01)
+    np.testing.assert_allclose((order == np.arange(n)).sum(1).mean(), 1, atol=5 / k**0.5)
+    rises = (order[:, 1:] > order[:, :-1]).sum(1)
+    np.testing.assert_allclose(rises.mean(), (n - 1) / 2, atol=5 * ((n + 1) / 12 / k) ** 0.5)
+    np.testing.assert_allclose(rises.var(), (n + 1) / 12, rtol=5 * (2 / k) ** 0.5)
