@@ -11,6 +11,7 @@ from typing import Any
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 from PIL import Image
@@ -94,7 +95,7 @@ def _plane(name: str, made: synthetic.Density, dataset: str, **defaults: Any) ->
         dataset=dataset,
         cost="1 min, 2 CPU cores",
         shape=(2,),
-        networks=lambda config, norm: (mlp.Generator((2,), config.width), mlp.Critic(config.width)),
+        networks=lambda config, norm: (mlp.Generator((2,), config.width, depth=2), mlp.Critic(config.width, depth=2)),
         source=lambda config: density(made.draw),
         evaluate=lambda samples: modes(samples, made.modes, made.std, made.parts),
         picture=lambda samples: pictures.scatter(samples, data()),
@@ -124,14 +125,20 @@ ALL = (
     _plane("swiss_roll", synthetic.swiss_roll(), "Swiss roll in the plane"),
     _digits(
         "digits",
-        lambda config, norm: (mlp.Generator((8, 8, 1), config.width), mlp.Critic(config.width)),
+        lambda config, norm: (
+            mlp.Generator((8, 8, 1), config.width, depth=2, out=jnp.tanh),
+            mlp.Critic(config.width, depth=2),
+        ),
         batch_size=64,
         latent=32,
         width=256,
     ),
     _digits(
         "digits_conv",
-        lambda config, norm: (dcgan.Generator(8, width=config.width, base=2), dcgan.Discriminator(8, width=config.width, norm=norm)),
+        lambda config, norm: (
+            dcgan.Generator(8, width=config.width, base=2),
+            dcgan.Discriminator(config.width, base=2, norm=norm),
+        ),
         batch_size=64,
         latent=32,
         width=32,

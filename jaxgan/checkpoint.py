@@ -23,21 +23,13 @@ class Checkpoints:
         """Open the directory. Unless read-only, what a kill left half-written is removed."""
         self.directory = directory.resolve()
         options = ocp.CheckpointManagerOptions(
-            max_to_keep=None if read_only else KEPT,
-            create=not read_only,
-            cleanup_tmp_directories=not read_only,
-            read_only=read_only,
+            max_to_keep=KEPT, create=not read_only, cleanup_tmp_directories=not read_only
         )
         self.manager = ocp.CheckpointManager(self.directory, options=options)
 
     def steps(self) -> list[int]:
         """The steps that have a checkpoint, oldest first."""
         return sorted(self.manager.all_steps())
-
-    def latest(self) -> Path | None:
-        """The folder of the newest checkpoint."""
-        steps = self.steps()
-        return self.directory / str(steps[-1]) if steps else None
 
     def save(self, state: TrainState) -> None:
         """Start to write the state; the caller may change it at once. Raises Failed if this or the last write cannot."""
@@ -58,9 +50,8 @@ class Checkpoints:
             raise self._failed(None, error) from error
 
     def _failed(self, step: int | None, error: Exception) -> Failed:
-        good = self.latest()
         what = f"the checkpoint of step {step}" if step is not None else "a checkpoint"
-        return Failed(f"could not write {what}: {_first_line(error)}; the last good one is {good or 'none'}")
+        return Failed(f"could not write {what}: {_first_line(error)}; {newest(self.directory)}")
 
     def restore(self, like: Any, set_aside: bool = False) -> TrainState | None:
         """The newest state that passes its checks, or None if no checkpoint was ever written.
@@ -108,6 +99,12 @@ class Checkpoints:
         """Wait for writes and let go of the directory."""
         self.wait()
         self.manager.close()
+
+
+def newest(directory: Path) -> str:
+    """Say which checkpoint is the newest that is whole."""
+    steps = [int(folder.name) for folder in directory.glob("*") if folder.name.isdigit()]
+    return f"the last good checkpoint is {directory / str(max(steps))}" if steps else "there is no checkpoint yet"
 
 
 def checksums(state: Any) -> dict[str, int]:

@@ -52,8 +52,11 @@ def save(image: Image.Image, path: str | Path) -> None:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{os.getpid()}.{path.name}")
-    image.save(part)
-    os.replace(part, path)
+    try:
+        image.save(part)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _around(data: np.ndarray) -> Limits:

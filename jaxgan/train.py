@@ -12,8 +12,8 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from jaxgan import metrics, pictures, run
-from jaxgan.checkpoint import Checkpoints
-from jaxgan.errors import Diverged, Stopped
+from jaxgan.checkpoint import Checkpoints, newest
+from jaxgan.errors import Diverged, Failed, Stopped
 from jaxgan.game import Network, TrainState
 from jaxgan.parallel import Devices
 from jaxgan.progress import Progress
@@ -36,6 +36,14 @@ def train(entry: Entry, config: Config, workdir: Path, devices: Devices) -> Run:
     SIGTERM (once the state is saved), Failed when the machine fails.
     """
     devices.check(config.batch_size)
+    try:
+        return _train(entry, config, workdir, devices)
+    except OSError as error:
+        why = error.strerror or error
+        raise Failed(f"could not write to {workdir}: {why}; {newest(workdir / 'checkpoints')}") from error
+
+
+def _train(entry: Entry, config: Config, workdir: Path, devices: Devices) -> Run:
     with contextlib.ExitStack() as stack:
         stopped = stack.enter_context(signals())
         leads = jax.process_index() == 0  # Of several processes only the first writes, but for checkpoints.
@@ -63,9 +71,7 @@ def train(entry: Entry, config: Config, workdir: Path, devices: Devices) -> Run:
             tally = jax.device_get(devices.one(carry.tally))
             if failure := tally.first_failure():
                 checkpoints.wait()
-                raise Diverged(
-                    f"{failure[1]} is not finite at step {failure[0]}; the last good checkpoint is {checkpoints.latest()}"
-                )
+                raise Diverged(f"{failure[1]} is not finite at step {failure[0]}; {newest(workdir / 'checkpoints')}")
             last = step == config.steps or stopped()
             if leads:
                 observer.see(devices.one(carry.state), step, tally.means(), last)

@@ -108,7 +108,7 @@ def _convolve(form: _Form, x: Array, kernel: Array) -> Array:
 
 
 def _kernel_gradient(form: _Form, x: Array, g: Array) -> Array:
-    """transpose(patches) @ g, over chunks of images whose patches stay in the cache; `lax` is up to ten times slower."""
+    """Sum patches times g over chunks of images whose patches stay in the cache: up to ten times faster than `lax`."""
     (b, h, w, o), (kh, kw, i, _), (sh, sw) = g.shape, form.kernel_shape, form.strides
     image = h * w * kh * kw * i * x.dtype.itemsize  # bytes of its patches
     n = next(n for n in range(b, 0, -1) if b % n == 0 and (n * image <= PATCH_BYTES or n == 1))

@@ -1,8 +1,10 @@
-"""DCGAN's networks (Radford et al. 2015), for square images of `base` times a power of two pixels.
+"""DCGAN (Radford et al. 2015) for square images of `base` times a power of two pixels.
 
-4x4 kernels as in the authors' code (github.com/Newmarket/dcgan.torch), whose weights are all drawn from N(0, 0.02) and
-the scales of batch norm from N(1, 0.02). No bias comes right before a batch norm, which would take it away again.
+Kernels are 4x4 and the scales of batch norm start at N(1, 0.02), as in github.com/soumith/dcgan.torch. No bias stands
+right before a batch norm, which would subtract it again.
 """
+
+import functools
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -10,17 +12,54 @@ from jax import Array
 
 from jaxgan.networks.layers import Conv, ConvTranspose, Initializer, batch_norm, leaky_relu
 
+NORMAL = nn.initializers.normal(0.02)
+
+
+def _around_one(key: Array, shape: tuple[int, ...], dtype: jnp.dtype) -> Array:
+    return 1.0 + NORMAL(key, shape, dtype)
+
 
 class Generator(nn.Module):
-    """z [B, Z] to images [B, size, size, channels] in [-1, 1]."""
+    """Latents [B, Z] to images [B, size, size, channels]."""
 
     size: int  # pixels
     channels: int = 1
-    width: int = 64  # channels at half the full size; twice as many at each halving
+    width: int = 64  # channels at half the size; twice as many each time the size halves again
     base: int = 4  # pixels of the first feature map
-    init: Initializer = nn.initializers.normal(0.02)
+    kernel_init: Initializer = NORMAL
 
     @nn.compact
     def __call__(self, z: Array, train: bool = True) -> Array:
-        """Generate."""
-        ...
+        *widths, first = [self.width << i for i in range(_halvings(self.size, self.base))]
+        norm = lambda x: nn.relu(batch_norm(train, scale_init=_around_one)(x))
+        double = functools.partial(ConvTranspose, strides=(2, 2), kernel_init=self.kernel_init)
+        x = nn.Dense(self.base**2 * first, use_bias=False, kernel_init=self.kernel_init)(z)
+        x = norm(x.reshape(-1, self.base, self.base, first))
+        for width in reversed(widths):
+            x = norm(double(width, use_bias=False)(x))
+        return jnp.tanh(double(self.channels)(x))
+
+
+class Discriminator(nn.Module):
+    """Images [B, H, H, C] to logits [B]."""
+
+    width: int = 64  # channels at half the size; twice as many each time the size halves again
+    base: int = 4  # pixels of the last feature map
+    norm: bool = True  # batch norm; not where a penalty takes each example's gradient, for it couples them
+    kernel_init: Initializer = NORMAL
+
+    @nn.compact
+    def __call__(self, x: Array, train: bool = True) -> Array:
+        for i in range(_halvings(x.shape[1], self.base)):
+            norm = self.norm and i > 0
+            x = Conv(self.width << i, strides=(2, 2), use_bias=not norm, kernel_init=self.kernel_init)(x)
+            x = leaky_relu(batch_norm(train, scale_init=_around_one)(x) if norm else x)
+        return nn.Dense(1, kernel_init=self.kernel_init)(x.reshape(len(x), -1))[:, 0]
+
+
+def _halvings(size: int, base: int) -> int:
+    """How often size halves on the way to base."""
+    n = max(1, (size // base).bit_length() - 1)
+    if base << n != size:
+        raise ValueError(f"size {size} is not {base} doubled once or more; use {base << n} or {base << (n + 1)}")
+    return n

@@ -30,7 +30,6 @@ class Conv(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
-        """Map [B, H, W, I] to [B, H', W', features]."""
         kernel = self.param("kernel", self.kernel_init, (*self.kernel, x.shape[-1], self.features))
         x = self.convolve(x, kernel, self.strides, self.padding)
         return x + self.param("bias", self.bias_init, (self.features,))[None, None, None] if self.use_bias else x

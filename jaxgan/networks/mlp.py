@@ -1,42 +1,51 @@
-"""Multilayer perceptrons, for points and for small images."""
+"""Fully connected networks, for points in the plane and for small images.
+
+The defaults are the toys' of improved WGAN training (Gulrajani et al. 2017): three layers of 512 units, He uniform.
+"""
 
 import math
-from collections.abc import Callable
 
 import flax.linen as nn
+import jax
 from jax import Array
-from jax.nn.initializers import he_uniform
 
-Activation = Callable[[Array], Array]
+from jaxgan.networks.layers import Activation, Initializer, leaky_relu
+
+HE = nn.initializers.he_uniform()
 
 
 class Generator(nn.Module):
-    """z [B, Z] to points [B, D], or to images [B, H, W, C] in [-1, 1]; ReLU, He uniform (Gulrajani et al. 2017, toys)."""
+    """Latents [B, Z] to examples [B, *shape]."""
 
-    shape: tuple[int, ...]  # of an example
-    width: int = 128
-    depth: int = 2
-    kernel_init: nn.initializers.Initializer = he_uniform()
+    shape: tuple[int, ...]  # (2,) for points in the plane, (H, W, C) for images
+    width: int = 512
+    depth: int = 3  # hidden layers
+    activation: Activation = nn.relu
+    out: Activation = jax.nn.identity  # tanh for images
+    kernel_init: Initializer = HE
 
     @nn.compact
     def __call__(self, z: Array, train: bool = True) -> Array:
-        for _ in range(self.depth):
-            z = nn.relu(nn.Dense(self.width, kernel_init=self.kernel_init)(z))
-        x = nn.Dense(math.prod(self.shape), kernel_init=self.kernel_init)(z).reshape(-1, *self.shape)
-        return nn.tanh(x) if len(self.shape) == 3 else x
+        x = _hidden(z, self.width, self.depth, self.activation, self.kernel_init)
+        x = nn.Dense(math.prod(self.shape), kernel_init=self.kernel_init)(x)
+        return self.out(x.reshape(-1, *self.shape))
 
 
 class Critic(nn.Module):
-    """Examples [B, ...] to logits [B]; He uniform."""
+    """Examples [B, ...] to logits [B]."""
 
-    width: int = 128
-    depth: int = 2
-    activation: Activation = lambda x: nn.leaky_relu(x, 0.2)
-    kernel_init: nn.initializers.Initializer = he_uniform()
+    width: int = 512
+    depth: int = 3  # hidden layers
+    activation: Activation = leaky_relu
+    kernel_init: Initializer = HE
 
     @nn.compact
     def __call__(self, x: Array, train: bool = True) -> Array:
-        x = x.reshape(len(x), -1)
-        for _ in range(self.depth):
-            x = self.activation(nn.Dense(self.width, kernel_init=self.kernel_init)(x))
+        x = _hidden(x.reshape(len(x), -1), self.width, self.depth, self.activation, self.kernel_init)
         return nn.Dense(1, kernel_init=self.kernel_init)(x)[:, 0]
+
+
+def _hidden(x: Array, width: int, depth: int, activation: Activation, kernel_init: Initializer) -> Array:
+    for _ in range(depth):
+        x = activation(nn.Dense(width, kernel_init=kernel_init)(x))
+    return x

@@ -1,0 +1,176 @@
+"""Layers equal flax's, batch norm sees the whole batch, and networks are what their papers count."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import AxisType, PartitionSpec
+from numpy.testing import assert_allclose
+
+from jaxgan import axis
+from jaxgan.networks import dcgan, mlp
+from jaxgan.networks.layers import Conv, ConvTranspose, batch_norm
+
+GENERATORS = {
+    "dcgan": dcgan.Generator(16, channels=3, width=4),
+    "image": mlp.Generator((8, 8, 1), width=16, out=nn.tanh),
+    "points": mlp.Generator((2,), width=16),
+}
+CRITICS = {
+    "dcgan": (dcgan.Discriminator(width=4), (16, 16, 3)),
+    "dcgan without norm": (dcgan.Discriminator(width=4, norm=False), (16, 16, 3)),
+    "image": (mlp.Critic(width=16), (8, 8, 1)),
+    "points": (mlp.Critic(width=16), (2,)),
+}
+
+
+def count(module, *shape):
+    """The number of parameters."""
+    variables = jax.eval_shape(lambda: module.init(jax.random.key(0), jnp.zeros((1, *shape)), train=False))
+    return sum(x.size for x in jax.tree.leaves(variables["params"]))
+
+
+def assert_close(found, expected, rtol=1e-5):
+    jax.tree.map(lambda a, b: assert_allclose(a, b, rtol=rtol, atol=1e-6), found, expected)
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"padding": "VALID", "use_bias": False}, {"padding": ((1, 2), (0, 1))}], ids=str
+)
+@pytest.mark.parametrize("pair", [(Conv, nn.Conv), (ConvTranspose, nn.ConvTranspose)], ids=["conv", "transposed"])
+def test_convolutions_are_flax_convolutions(pair, options, key):
+    options = {"strides": (2, 1), "bias_init": nn.initializers.normal(), **options}
+    ours, theirs = (module(5, (4, 3), **options) for module in pair)
+    x = jax.random.normal(key, (2, 6, 7, 3))
+    variables = ours.init(key, x)
+    assert_close(variables, theirs.init(key, x), rtol=0)
+    assert_close(ours.apply(variables, x), theirs.apply(variables, x))
+
+
+class Normed(nn.Module):
+    """Batch norm alone, as a network of two parameters."""
+
+    @nn.compact
+    def __call__(self, x, train=True):
+        return batch_norm(train, scale_init=nn.initializers.normal())(x)
+
+
+def test_batch_norm_in_closed_form(key):
+    x = 3.0 + 2.0 * jax.random.normal(key, (8, 3, 2, 5))
+    variables = Normed().init(key, x)
+    out, stats = Normed().apply(variables, x, mutable="batch_stats")
+    evaluated = Normed().apply({**variables, **stats}, x, train=False)
+    x, scale = np.asarray(x), np.asarray(variables["params"]["BatchNorm_0"]["scale"])
+    mean, var = x.mean((0, 1, 2)), x.var((0, 1, 2))
+    running = {"mean": 0.1 * mean, "var": 0.9 + 0.1 * var}
+    assert_close(stats["batch_stats"]["BatchNorm_0"], running)
+    assert_close(out, (x - mean) / np.sqrt(var + 1e-5) * scale, rtol=1e-4)
+    assert_close(evaluated, (x - running["mean"]) / np.sqrt(running["var"] + 1e-5) * scale, rtol=1e-4)
+
+
+@pytest.mark.parametrize("parallel", ["shard_map", "pmap"])
+@pytest.mark.parametrize("module", [Normed(), CRITICS["dcgan"][0]], ids=["batch norm", "dcgan"])
+def test_eight_devices_normalise_as_one(module, parallel, key):
+    x = 1.0 + jax.random.normal(key, (16, 16, 16, 3))
+    variables = jax.jit(lambda: module.init(key, x, train=False))()
+    weight = jnp.arange(16.0)  # Examples weigh unequally, or the gradients in the batch norm would vanish.
+
+    def play(params, x, weight):
+        def loss(params):
+            out, changed = module.apply({**variables, "params": params}, x, mutable="batch_stats")
+            return (weight * (out**2).reshape(len(out), -1).mean(1)).mean(), (out, changed)
+
+        grads, (out, changed) = jax.grad(loss, has_aux=True)(params)
+        return axis.mean(grads), changed, out
+
+    one = jax.jit(play)(variables["params"], x, weight)
+    if parallel == "pmap":
+        split = lambda t: t.reshape(8, 2, *t.shape[1:])
+        grads, changed, out = jax.pmap(play, axis.AXIS, in_axes=(None, 0, 0))(
+            variables["params"], split(x), split(weight)
+        )
+        eight = *jax.tree.map(lambda t: t[3], (grads, changed)), out.reshape(one[2].shape)
+    else:
+        mesh = jax.make_mesh((8,), (axis.AXIS,), (AxisType.Auto,))
+        whole, spread = PartitionSpec(), PartitionSpec(axis.AXIS)
+        specs = {"in_specs": (whole, spread, spread), "out_specs": (whole, whole, spread)}
+        eight = jax.jit(jax.shard_map(play, mesh=mesh, check_vma=False, **specs))(variables["params"], x, weight)
+    jax.tree.map(lambda a, b: assert_allclose(a, b, rtol=1e-3, atol=1e-5 * np.abs(b).max()), eight, one)
+
+
+def test_evaluation_does_not_communicate(key):
+    mesh, spread = jax.make_mesh((8,), (axis.AXIS,), (AxisType.Auto,)), PartitionSpec(axis.AXIS)
+    variables = Normed().init(key, jnp.zeros((1, 3)))
+    evaluate = lambda train: jax.shard_map(
+        lambda x: Normed().apply(variables, x, train, mutable="batch_stats")[0],
+        mesh=mesh,
+        in_specs=spread,
+        out_specs=spread,
+        check_vma=False,
+    )
+    x = jnp.zeros((8, 3))
+    assert "psum" in str(jax.make_jaxpr(evaluate(True))(x))
+    assert "psum" not in str(jax.make_jaxpr(evaluate(False))(x))
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+def test_generators(name, key):
+    module = GENERATORS[name]
+    z = jax.random.normal(key, (6, 5))
+    variables = jax.jit(lambda: module.init(key, z, train=False))()
+    generate = jax.jit(lambda z: module.apply(variables, z, train=False))
+    shape = getattr(module, "shape", (16, 16, 3))
+    images = generate(10.0 * z)
+    assert images.shape == (6, *shape)
+    assert images.dtype == jnp.float32
+    assert (jnp.abs(images).max() <= 1) == (name != "points")
+    assert_close(generate(z)[:2], generate(z[:2]))
+
+
+@pytest.mark.parametrize("name", CRITICS)
+def test_critics(name, key):
+    module, shape = CRITICS[name]
+    x = jax.random.normal(key, (6, *shape))
+    variables = jax.jit(lambda: module.init(key, x, train=False))()
+    judge = jax.jit(lambda x: module.apply(variables, x, train=False))
+    logits = judge(x)
+    assert logits.shape == (6,)
+    assert logits.dtype == jnp.float32
+    assert_close(judge(x[:2]), logits[:2])
+
+
+def test_parameter_counts():
+    def generator(z, widths, channels, base):  # a projection, transposed convolutions, two numbers a normed channel
+        kernels = sum(16 * i * o for i, o in zip(widths, [*widths[1:], channels], strict=True))
+        return z * base**2 * widths[0] + kernels + channels + 2 * sum(widths)
+
+    def discriminator(widths, channels, base, norm):  # a number or two for each channel but the first layer's one
+        kernels = sum(16 * i * o for i, o in zip([channels, *widths], widths, strict=False))
+        return kernels + widths[0] + (1 + norm) * sum(widths[1:]) + base**2 * widths[-1] + 1
+
+    assert count(dcgan.Generator(64, 3, width=128), 100) == generator(100, [1024, 512, 256, 128], 3, 4)
+    assert count(dcgan.Generator(28, base=7), 100) == generator(100, [128, 64], 1, 7)
+    assert count(dcgan.Discriminator(128), 64, 64, 3) == discriminator([128, 256, 512, 1024], 3, 4, True)
+    assert count(dcgan.Discriminator(32, norm=False), 32, 32, 3) == discriminator([32, 64, 128], 3, 4, False)
+    assert count(mlp.Generator((2,)), 2) == 2 * 512 + 2 * 512**2 + 512 * 2 + 3 * 512 + 2
+    assert count(mlp.Critic(128, depth=1), 28, 28, 1) == 784 * 128 + 128 + 128 + 1
+
+
+def test_dcgan_starts_at_the_paper_s_normals(key):
+    module = dcgan.Generator(16)
+    params = jax.jit(lambda: module.init(key, jnp.zeros((1, 100)), train=False))()["params"]
+    kernel, scale = params["ConvTranspose_0"]["kernel"], params["BatchNorm_0"]["scale"]
+    assert_allclose([kernel.mean(), kernel.std()], [0, 0.02], atol=1e-3)
+    assert_allclose([scale.mean(), scale.std()], [1, 0.02], atol=5e-3)
+
+
+@pytest.mark.parametrize("size", [4, 28, 100])
+def test_sizes_that_do_not_halve_to_the_base_are_refused(size, key):
+    with pytest.raises(ValueError, match="use "):
+        dcgan.Generator(size).init(key, jnp.zeros((1, 8)))
+
+
+def test_the_message_names_the_sizes_beside(key):
+    with pytest.raises(ValueError, match="size 100 is not 4 doubled once or more; use 64 or 128"):
+        dcgan.Discriminator().init(key, jnp.zeros((1, 100, 100, 3)))
