@@ -14,8 +14,8 @@ import jax
 import numpy as np
 import tyro
 
-import jaxgan
 import experiments  # noqa: F401  Registers them.
+import jaxgan
 from jaxgan import pictures, registry
 from jaxgan.errors import Problem
 from jaxgan.parallel import Devices, Parallel
@@ -81,7 +81,9 @@ class Sample:
 
 def list_(options: List) -> None:
     """Print the register."""
-    rows = [{f: getattr(e, f) for f in ("name", "paper", "dataset", "shows", "cost")} for e in registry.entries().values()]
+    rows = [
+        {f: getattr(e, f) for f in ("name", "paper", "dataset", "shows", "cost")} for e in registry.entries().values()
+    ]
     if options.json:
         print(json.dumps(rows, indent=2))
         return
@@ -113,14 +115,17 @@ def train(name: str, where: Where, config: registry.Config) -> None:
 
     if where.coordinator:
         jax.config.update("jax_cpu_collectives_implementation", "gloo")
-        known = (None, None, None) if where.coordinator == "auto" else (where.coordinator, where.processes, where.process)
+        known = (
+            (None, None, None) if where.coordinator == "auto" else (where.coordinator, where.processes, where.process)
+        )
         jax.distributed.initialize(*known)
     workdir = where.workdir or Path("runs") / name
     run = train(registry.get(name), config, workdir, Devices.take(where.devices, where.parallel))
     if jax.process_index() == 0:
+        last = max((workdir / "samples").iterdir()).name
         print(
             f"\n{name} is trained to step {run.step:,}. In {workdir}:\n"
-            f"  samples/       pictures of {run.experiment.pictured} samples; the last is {max((workdir / 'samples').iterdir()).name}\n"
+            f"  samples/       pictures of {run.experiment.pictured} samples; the newest is {last}\n"
             f"  metrics.jsonl  losses and evaluations, a line every {config.log_every} steps\n"
             f"  checkpoints/   what `jaxgan.load('{workdir}')` reads\n"
             f"Next:\n"
@@ -213,7 +218,8 @@ def _parse(words: list[str]) -> Callable[[], None]:
 
 def _cell(value: Any) -> str:
     if isinstance(value, dict):
-        return f"{_cell(value['median'])} ({_cell(value['low'])} to {_cell(value['high'])} over {len(value['seeds'])} seeds)"
+        median, low, high = (_cell(value[k]) for k in ("median", "low", "high"))
+        return f"{median} ({low} to {high} over {len(value['seeds'])} seeds)"
     if isinstance(value, float):
         return f"{value:.4g}"
     return ", ".join(map(_cell, value)) if isinstance(value, list | tuple) else str(value)

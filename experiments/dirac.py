@@ -82,7 +82,7 @@ def build(
     loss: losses.Adversarial,
     config: Dirac,
     penalty: Penalty | None = None,
-    clip: optax.GradientTransformation = optax.identity(),
+    clip: optax.GradientTransformation | None = None,
 ) -> Experiment:
     """Alternating gradient descent from (1, 1)."""
     generator, discriminator = Network("generator", Point(), (spec(1),)), Network("discriminator", Slope(), (spec(1),))
@@ -93,7 +93,7 @@ def build(
         loss,
         latent,
         g_optimizer=optax.sgd(config.h),
-        d_optimizer=optax.chain(optax.sgd(config.h), clip),
+        d_optimizer=optax.chain(optax.sgd(config.h), clip or optax.identity()),
         penalty=penalty,
     )
 
@@ -136,4 +136,6 @@ for name, config, make, shows in (
     ("wgan_gp", OneCentred(), one_centred, "the 1-centred penalty does not converge either"),
     ("r3gan", ZeroCentred(), zero_centred, "the 0-centred penalties converge, exponentially"),
 ):
-    register(f"{name}/dirac", config, paper=PAPER, dataset="a point mass at 0", shows=shows, cost="2 s, 2 CPU cores")(make)
+    register(f"{name}/dirac", config, paper=PAPER, dataset="a point mass at 0", shows=shows, cost="2 s, 2 CPU cores")(
+        make
+    )

@@ -39,6 +39,6 @@ for bed in testbeds.ALL:
         ("minimax", "the zero-sum game itself: the generator's gradient vanishes while D is sure"),
         ("non_saturating", "the loss used in practice: strong gradients, and modes that come and go"),
     ):
-        register(f"{name}/{bed.name}", Config(**bed.defaults), paper=PAPER, dataset=bed.dataset, shows=shows, cost=bed.cost)(
-            functools.partial(build, bed, getattr(losses, name))
-        )
+        register(
+            f"{name}/{bed.name}", Config(**bed.defaults), paper=PAPER, dataset=bed.dataset, shows=shows, cost=bed.cost
+        )(functools.partial(build, bed, getattr(losses, name)))

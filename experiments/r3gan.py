@@ -2,8 +2,8 @@
 
     python launch.py train r3gan/digits
 
-A relativistic loss that pairs each real with a fake (Eq. 2), and both zero-centred penalties at every step (section 3.2):
-applied lazily they fail on small problems (appendix E).
+A relativistic loss that pairs each real with a fake, and both zero-centred penalties at every step: applied lazily they
+fail on small problems (appendix E).
 """
 
 import dataclasses
@@ -29,7 +29,7 @@ class Config(testbeds.Config):
 
 
 def build(bed: testbeds.Testbed, config: Config) -> Experiment:
-    """No normalisation in either network's critic side."""
+    """No batch norm in the discriminator: the penalties are on gradients at single examples."""
     adam = lambda lr: optax.adam(lr, config.b1, config.b2)
 
     def penalty(critic: penalties.Critic, real: Array, fake: Array, key: Array) -> Array:

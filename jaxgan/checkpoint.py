@@ -32,7 +32,7 @@ class Checkpoints:
         return sorted(self.manager.all_steps())
 
     def save(self, state: TrainState) -> None:
-        """Start to write the state; the caller may change it at once. Raises Failed if this or the last write cannot."""
+        """Start to write the state, which may change at once. Raises Failed if this write or the last cannot be."""
         step = int(state.step)
         if step in self.steps():
             return
@@ -75,7 +75,9 @@ class Checkpoints:
                 self._set_aside(damaged)
             return state
         if damaged:
-            raise Failed(f"no good checkpoint is left in {self.directory}; damaged: {', '.join(d.name for d in damaged)}")
+            raise Failed(
+                f"no good checkpoint is left in {self.directory}; damaged: {', '.join(d.name for d in damaged)}"
+            )
         return None
 
     def _restore(self, step: int, like: Any) -> TrainState:
@@ -110,7 +112,10 @@ def newest(directory: Path) -> str:
 def checksums(state: Any) -> dict[str, int]:
     """CRC-32 of the bytes of every leaf, by its path."""
     leaves = jax.tree_util.tree_leaves_with_path(jax.device_get(state))
-    return {jax.tree_util.keystr(path, simple=True, separator="/"): zlib.crc32(np.ascontiguousarray(x)) for path, x in leaves}
+    return {
+        jax.tree_util.keystr(path, simple=True, separator="/"): zlib.crc32(np.ascontiguousarray(x))
+        for path, x in leaves
+    }
 
 
 def _first_line(error: Exception) -> str:

@@ -29,13 +29,8 @@ def two_player(
 ) -> Game:
     """Return the game in which the discriminator moves at each step, and the generator at each `n_critic`-th.
 
-    Args:
-      generator: z [B, Z] to examples.
-      discriminator: examples to logits [B].
-      loss: what both minimise, as functions of logits.
-      latent: how z is drawn.
-      penalty: added to the discriminator's loss, weight and all.
-      ema: decay(step) of the moving average of the generator, by default the weights as they are.
+    The generator takes z [B, Z] to examples, the discriminator examples to logits [B]. `penalty`, its weight in it, is
+    added to the discriminator's loss. `ema` is decay(step) of the generator's moving average; without it there is none.
     """
     G, D = generator, discriminator
 
@@ -60,7 +55,10 @@ def two_player(
     return Game(
         networks=(G, D),
         players={"generator": Player((G.name,), g_optimizer), "discriminator": Player((D.name,), d_optimizer)},
-        phases=(Phase("d", "discriminator", d_loss), Phase("g", "generator", g_loss, every=n_critic, start=n_critic - 1)),
+        phases=(
+            Phase("d", "discriminator", d_loss),
+            Phase("g", "generator", g_loss, every=n_critic, start=n_critic - 1),
+        ),
         ema={} if ema is None else {G.name: ema},
         simultaneous=simultaneous,
     )

@@ -43,9 +43,8 @@ class Devices:
         """Raise a Problem where the batch cannot be split evenly."""
         if left := batch_size % self.mesh.size:
             fit = [n for n in (batch_size - left, batch_size - left + self.mesh.size) if n]
-            raise Problem(
-                f"batch_size {batch_size} does not divide over {self.mesh.size} devices; use {' or '.join(map(str, fit))}"
-            )
+            use = " or ".join(map(str, fit))
+            raise Problem(f"batch_size {batch_size} does not divide over {self.mesh.size} devices; use {use}")
 
     def make(self, f: Callable[[], Any]) -> Any:
         """Call f on every device alike. States are made so: each leaf gets a buffer of its own, fit for donation."""
@@ -59,7 +58,7 @@ class Devices:
         """Compile `play(carry, given) -> carry`; the carry is laid out by `carried`, and donated."""
         if self.parallel == "pmap":
             return jax.pmap(play, AXIS, in_axes=(0, None), devices=list(self.mesh.devices.flat), donate_argnums=0)
-        # check_vma=False: else gradients of a replicated state arrive summed, and averaging leaves them N times too big.
+        # check_vma=False: else gradients in a replicated state arrive summed, and averaged they stay N times too big.
         mapped = jax.shard_map(play, mesh=self.mesh, in_specs=P(), out_specs=P(), check_vma=False)
         return jax.jit(mapped, donate_argnums=0)
 

@@ -48,10 +48,8 @@ class Config:
                 raise Problem(f"{field.name} {value} must be a finite number, not below 0")
         for name in PERIODS:
             if left := (period := getattr(self, name)) % self.log_every:
-                near = [n for n in (period - left, period - left + self.log_every) if n]
-                raise Problem(
-                    f"{name} {period} must be a multiple of log_every {self.log_every}; use {' or '.join(map(str, near))}"
-                )
+                use = " or ".join(str(n) for n in (period - left, period - left + self.log_every) if n)
+                raise Problem(f"{name} {period} must be a multiple of log_every {self.log_every}; use {use}")
 
 
 PERIODS = ("sample_every", "evaluate_every", "save_every")

@@ -63,10 +63,13 @@ class Run:
 
 def load(workdir: str | Path) -> Run:
     """Load the newest good checkpoint of a work directory. Runs no code from it. Raises Problem or Failed."""
-    from jaxgan.checkpoint import Checkpoints
+    return restore(Path(workdir), *read_config(Path(workdir)))
 
-    workdir = Path(workdir)
-    entry, config = read_config(workdir)
+
+def restore(workdir: Path, entry: Entry, config: Config) -> Run:
+    """What `load` does once it knows what was trained."""
+    from jaxgan.checkpoint import Checkpoints  # Orbax takes a second to import.
+
     experiment, rounds = build(entry, config)
     like = abstract_state(rounds, config, SingleDeviceSharding(jax.devices()[0]))
     with contextlib.closing(Checkpoints(workdir / "checkpoints", read_only=True)) as checkpoints:
@@ -125,9 +128,10 @@ def finish(samples: np.ndarray) -> np.ndarray:
     return np.clip(np.rint((samples + 1.0) * 127.5), 0, 255).astype(np.uint8) if samples.ndim == 4 else samples
 
 
-def evaluate(experiment: Experiment, sampler: Sampler, state: TrainState, seeds: int, n: int, seed: int) -> dict[str, Any]:
+def evaluate(
+    experiment: Experiment, sampler: Sampler, state: TrainState, seeds: int, n: int, seed: int
+) -> dict[str, Any]:
     """The experiment's metrics of n samples, `eval/name`: numbers, or summaries over the seeds."""
     found = [experiment.evaluate(sampler(s, n, seed)) for s in members(state, seeds)]
     values = {name: np.array([f[name] for f in found]) for name in found[0]}
     return {f"eval/{name}": metrics.summary(v if seeds > 1 else v[0]) for name, v in values.items()}
-

@@ -124,7 +124,9 @@ def make_dispatch(experiment: Experiment, rounds: Rounds, config: Config, device
 def convolves(network: Network) -> bool:
     """Whether there is a convolution in a network."""
     inputs = jax.eval_shape(network.init, jax.random.key(0)), network.inputs
-    forward = lambda variables, inputs: network.module.apply({"params": variables[0], **variables[1]}, *inputs, train=False)
+    forward = lambda variables, inputs: network.module.apply(
+        {"params": variables[0], **variables[1]}, *inputs, train=False
+    )
     return "conv_general_dilated" in str(jax.make_jaxpr(forward)(*inputs))
 
 

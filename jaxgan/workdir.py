@@ -86,7 +86,9 @@ def read_config(path: Path) -> tuple[Entry, Config]:
 def differences(there: Config, here: Config) -> str:
     """Say in which fields of their identity two configs differ."""
     there_fields, here_fields = identity(there), identity(here)
-    return ", ".join(f"{n} is {v!r} there and {here_fields[n]!r} here" for n, v in there_fields.items() if v != here_fields[n])
+    return ", ".join(
+        f"{n} is {v!r} there and {here_fields[n]!r} here" for n, v in there_fields.items() if v != here_fields[n]
+    )
 
 
 def versions() -> dict[str, str]:
@@ -96,6 +98,7 @@ def versions() -> dict[str, str]:
 
 def git_commit() -> str | None:
     """The commit of the code, with `+` if it was changed since; None where the code is not a checkout."""
+
     def git(*words: str) -> str:
         here = Path(__file__).parent
         return subprocess.run(["git", *words], cwd=here, capture_output=True, text=True, check=True).stdout.strip()
@@ -108,4 +111,10 @@ def git_commit() -> str | None:
 
 def protocol(entry: Entry, config: Config, **more: Any) -> dict[str, Any]:
     """What a number must carry to be compared with another."""
-    return {"name": entry.name, "hash": config_hash(entry.name, config), **more, "versions": versions(), "git": git_commit()}
+    return {
+        "name": entry.name,
+        "hash": config_hash(entry.name, config),
+        **more,
+        "versions": versions(),
+        "git": git_commit(),
+    }

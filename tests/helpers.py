@@ -1,6 +1,7 @@
 """What several tests need."""
 
 import dataclasses
+from collections.abc import Callable
 
 import jax
 import numpy as np
@@ -10,27 +11,41 @@ from jaxgan import registry, run
 from jaxgan.game import Game, TrainState
 from jaxgan.metrics import Tally
 from jaxgan.parallel import Devices
-from jaxgan.registry import Experiment
+from jaxgan.registry import Config, Entry, Experiment
 from jaxgan.rounds import Carry
 from jaxgan.train import make_dispatch
 
 NAMES = list(registry.entries())
 
 
-def descending(game: Game, lr: float = 0.01) -> Game:
-    """The game with plain gradient descent, which a wrong scale of the gradients would not escape, as it does Adam."""
-    players = {name: dataclasses.replace(p, optimizer=optax.sgd(lr)) for name, p in game.players.items()}
-    return dataclasses.replace(game, players=players)
+def changed(entry: Entry, change: Callable[[Game], Game]) -> Entry:
+    """The entry with another game under its name."""
+
+    def build(config: Config) -> Experiment:
+        experiment = entry.build(config)
+        return dataclasses.replace(experiment, game=change(experiment.game))
+
+    return dataclasses.replace(entry, build=build)
 
 
-def small(name: str, **fields: object) -> tuple[registry.Entry, registry.Config]:
+def sgd(entry: Entry) -> Entry:
+    """The entry with plain gradient descent, which a wrong scale of the gradients would not escape, as it does Adam."""
+
+    def descend(game: Game) -> Game:
+        players = {name: dataclasses.replace(p, optimizer=optax.sgd(0.01)) for name, p in game.players.items()}
+        return dataclasses.replace(game, players=players)
+
+    return changed(entry, descend)
+
+
+def small(name: str, **fields: object) -> tuple[Entry, Config]:
     """A registered experiment with a config for a few steps."""
     entry = registry.get(name)
-    every = {period: 5 for period in (*registry.PERIODS, "log_every")}
+    every = dict.fromkeys((*registry.PERIODS, "log_every"), 5)
     return entry, dataclasses.replace(entry.config, **{"steps": 10, "batch_size": 16, **every, **fields})
 
 
-def play(experiment: Experiment, config: registry.Config, devices: Devices, steps: int) -> TrainState:
+def play(experiment: Experiment, config: Config, devices: Devices, steps: int) -> TrainState:
     """Play from the start as `train` does, without its logs."""
     rounds = run.make_rounds(experiment.game, experiment.source, config.batch_size)
     rounds = run.over_seeds(rounds) if config.seeds > 1 else rounds
@@ -45,7 +60,9 @@ def play(experiment: Experiment, config: registry.Config, devices: Devices, step
 
 def gap(a: object, b: object) -> float:
     """The largest difference between two trees."""
-    return max(float(np.abs(x - y).max()) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True) if x.size)
+    return max(
+        float(np.abs(x - y).max()) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True) if x.size
+    )
 
 
 def same(a: object, b: object) -> bool:

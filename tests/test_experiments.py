@@ -1,18 +1,16 @@
 """What every registered experiment keeps: who moves, on how many devices, and a resume to the bit."""
 
-import dataclasses
 import json
 import subprocess
 import sys
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import NAMES, descending, gap, play, same, small
+from helpers import NAMES, gap, play, same, sgd, small
 
 import jaxgan
-from jaxgan import axis, registry, run
+from jaxgan import axis
 from jaxgan.game import init
 from jaxgan.parallel import Devices
 from jaxgan.train import train
@@ -48,10 +46,10 @@ def test_only_the_phases_player_moves(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_one_device_eight_devices_and_pmap_agree(name):
     entry, config = small(name)
-    experiment = entry.build(config)
-    experiment = dataclasses.replace(experiment, game=descending(experiment.game))
+    experiment = sgd(entry).build(config)
     one, eight, pmap = (
-        play(experiment, config, Devices.take(n, how), steps=10) for n, how in ((1, "shard_map"), (8, "shard_map"), (8, "pmap"))
+        play(experiment, config, Devices.take(n, how), steps=10)
+        for n, how in ((1, "shard_map"), (8, "shard_map"), (8, "pmap"))
     )
     assert gap(one.params, play(experiment, config, Devices.take(1), steps=0).params) > 1e-4
     assert gap(eight, one) < 1e-5

@@ -24,7 +24,7 @@ class Number(nn.Module):
 
 
 def bilinear(h=0.1, **changes):
-    """min over x, max over y of x y, from (1, 2): the game whose every step is known."""
+    """Min over x, max over y of x y, from (1, 2): the game whose every step is known."""
     x, y = Network("x", Number(1.0), (spec(),)), Network("y", Number(2.0), (spec(),))
     one = jnp.ones([1])
     product = lambda state: (x.bind(state)(one) * y.bind(state)(one)).sum()
@@ -79,7 +79,11 @@ def test_phases_are_due_by_every_start_and_stop():
 
 def test_due_sets_are_few_and_complete():
     loss = bilinear().phases[0].loss
-    windows = (Phase("a", "x", loss, every=4), Phase("b", "y", loss, start=10), Phase("c", "x", loss, stop=10, every=16))
+    windows = (
+        Phase("a", "x", loss, every=4),
+        Phase("b", "y", loss, start=10),
+        Phase("c", "x", loss, stop=10, every=16),
+    )
     game = bilinear(phases=windows)
     sets = due_sets(game)
     assert {game.due(step) for step in range(200)} == set(sets)

@@ -6,19 +6,18 @@ import subprocess
 import sys
 
 import pytest
-from helpers import descending, gap, play, small
+from helpers import gap, play, sgd, small
 
-import jaxgan
 from jaxgan.parallel import Devices
+from jaxgan.run import restore
 
 WORKER = """
-import sys, pathlib, dataclasses
+import sys, pathlib
 sys.path.insert(0, "tests")
 import jax
 jax.config.update("jax_cpu_collectives_implementation", "gloo")
 jax.distributed.initialize(sys.argv[1], 2, int(sys.argv[2]))
-from helpers import small
-from test_train import sgd
+from helpers import sgd, small
 from jaxgan.parallel import Devices
 from jaxgan.train import train
 assert jax.device_count() == 4 and jax.local_device_count() == 2
@@ -47,10 +46,8 @@ def test_two_processes_equal_one(tmp_path, name, parallel):
             worker.kill()
     assert [worker.returncode for worker in workers] == [0, 0], said
     entry, config = small(name)
-    experiment = entry.build(config)
-    import dataclasses
-
-    one = play(dataclasses.replace(experiment, game=descending(experiment.game)), config, Devices.take(1), 10)
-    loaded = jaxgan.load(tmp_path)  # Both saved, one restores.
+    entry = sgd(entry)
+    one = play(entry.build(config), config, Devices.take(1), 10)
+    loaded = restore(tmp_path, entry, config)  # Both saved, one restores.
     assert loaded.step == 10
     assert gap(loaded.state.params, one.params) < 1e-5

@@ -1,11 +1,9 @@
 """A round is its steps: in one dispatch or many, for one seed or several."""
 
-import dataclasses
-
 import jax
 import numpy as np
 import pytest
-from helpers import descending, gap, play, same, small
+from helpers import gap, play, same, sgd, small
 
 from jaxgan import run
 from jaxgan.metrics import NEVER, Tally
@@ -49,9 +47,7 @@ def test_a_tally_counts_each_phase_when_it_was_due(started):
 def test_seeds_trained_together_are_the_seeds_trained_alone():
     def played(**fields):
         entry, config = small("wgan_gp/ring", **fields)
-        experiment = entry.build(config)
-        experiment = dataclasses.replace(experiment, game=descending(experiment.game))
-        return play(experiment, config, Devices.take(1), 10)
+        return play(sgd(entry).build(config), config, Devices.take(1), 10)
 
     together = run.members(played(seeds=3, seed=5), 3)
     for k, state in enumerate(together):

@@ -1,5 +1,6 @@
 """A run stops, resumes, refuses and fails as it should."""
 
+import dataclasses
 import json
 import resource
 import signal
@@ -10,7 +11,7 @@ import time
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import descending, gap, same, small
+from helpers import changed, gap, same, sgd, small
 
 import jaxgan
 from jaxgan import registry
@@ -54,7 +55,10 @@ def test_sigterm_saves_and_a_resume_is_as_if_nothing_happened(tmp_path):
     stopped = jaxgan.load(tmp_path / "stopped")
     whole = uninterrupted(stopped.step, tmp_path / "whole")
     assert same(stopped.state, whole.state)
-    assert same(uninterrupted(stopped.step + 25, tmp_path / "stopped").state, uninterrupted(stopped.step + 25, tmp_path / "whole").state)
+    assert same(
+        uninterrupted(stopped.step + 25, tmp_path / "stopped").state,
+        uninterrupted(stopped.step + 25, tmp_path / "whole").state,
+    )
 
 
 def test_sigkill_in_mid_save_loses_only_what_was_not_saved(tmp_path):
@@ -100,40 +104,26 @@ def test_saved_by_pmap_and_resumed_by_shard_map(tmp_path):
     assert gap(again.state.params, jaxgan.load(tmp_path).state.params) == 0.0
 
 
-def sgd(entry):
-    """The entry with plain gradient descent, under the same name."""
-    import dataclasses
+def broken_from(step):
+    """Makes the generator's loss infinite from a step on."""
 
-    def build(config):
-        experiment = entry.build(config)
-        return dataclasses.replace(experiment, game=descending(experiment.game))
-
-    return dataclasses.replace(entry, build=build)
-
-
-def broken_from(entry, step):
-    """The entry with a generator whose loss is infinite from a step on."""
-    import dataclasses
-
-    def build(config):
-        experiment = entry.build(config)
-        d, g = experiment.game.phases
+    def change(game):
+        d, g = game.phases
 
         def loss(state, batch, key):
             value, rest = g.loss(state, batch, key)
             return jnp.where(state.step >= step, jnp.inf, value), rest
 
-        phases = (d, dataclasses.replace(g, loss=loss))
-        return dataclasses.replace(experiment, game=dataclasses.replace(experiment.game, phases=phases))
+        return dataclasses.replace(game, phases=(d, dataclasses.replace(g, loss=loss)))
 
-    return dataclasses.replace(entry, build=build)
+    return change
 
 
 @pytest.mark.parametrize("seeds", [1, 2])
 def test_a_run_that_diverges_stops_and_names_where(tmp_path, seeds):
     entry, config = small(RING, steps=20, seeds=seeds)
     with pytest.raises(Diverged, match=rf"g/loss is not finite at step 12; .* is {tmp_path}/checkpoints/10"):
-        train(broken_from(entry, 12), config, tmp_path, Devices.take(1))
+        train(changed(entry, broken_from(12)), config, tmp_path, Devices.take(1))
     assert Diverged.exit_code == 3
     assert jaxgan.load(tmp_path).step == 10
 
@@ -157,7 +147,9 @@ def test_a_run_that_is_done_is_left_as_it_is(tmp_path):
 
 def test_looking_does_not_change_the_path(tmp_path):
     seldom = train(*small(RING, sample_every=10, evaluate_every=10), tmp_path / "seldom", Devices.take(1))
-    often = train(*small(RING, **dict.fromkeys(("log_every", *registry.PERIODS), 1)), tmp_path / "often", Devices.take(1))
+    often = train(
+        *small(RING, **dict.fromkeys(("log_every", *registry.PERIODS), 1)), tmp_path / "often", Devices.take(1)
+    )
     assert same(seldom.state, often.state)
 
 

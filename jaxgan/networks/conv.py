@@ -117,11 +117,10 @@ def _kernel_gradient(form: _Form, x: Array, g: Array) -> Array:
     def add(total, chunk):
         x, g = chunk
         x = lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), *((*p, 0) for p in form.padding), (0, 0, 0)))
-        rows, columns = sh * (h - 1) + 1, sw * (w - 1) + 1
-        taps = [x[:, i : i + rows : sh, j : j + columns : sw] for i in range(kh) for j in range(kw)]
-        patches = jnp.concatenate(taps, -1).reshape(-1, kh * kw * i)
+        columns = jnp.concatenate([x[:, :, j : j + sw * (w - 1) + 1 : sw] for j in range(kw)], -1)
+        patches = jnp.concatenate([columns[:, j : j + sh * (h - 1) + 1 : sh] for j in range(kh)], -1)
         # XLA runs transpose(g) @ patches up to twice as fast as transpose(patches) @ g; the barrier keeps the order.
-        return total + lax.optimization_barrier(g.reshape(-1, o).T) @ patches, None
+        return total + lax.optimization_barrier(g.reshape(-1, o).T) @ patches.reshape(-1, kh * kw * i), None
 
     total, _ = lax.scan(add, jnp.zeros((o, kh * kw * i), x.dtype), (chunks(x), chunks(g)))
     return total.T.reshape(form.kernel_shape)
