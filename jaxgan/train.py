@@ -62,27 +62,28 @@ def _train(entry: Entry, config: Config, workdir: Path, devices: Devices) -> Run
         dispatch = make_dispatch(experiment, rounds, config, devices)
         empty = metrics.Tally.empty(rounds.names(), config.seeds)
         carry = devices.carried(Carry(state, devices.put(empty)))
-        while step < config.steps and not stopped():
+        stop = stopped()
+        while step < config.steps and not stop:
             end = min(step - step % config.log_every + config.log_every, config.steps)
-            while step < end and not stopped():
+            while step < end and not stop:
                 carry, step = dispatch(carry, step, end)
+                stop = stopped()
                 if leads:
                     observer.progress.move(step)
             tally = jax.device_get(devices.one(carry.tally))
             if failure := tally.first_failure():
                 checkpoints.wait()
                 raise Diverged(f"{failure[1]} is not finite at step {failure[0]}; {newest(workdir / 'checkpoints')}")
-            last = step == config.steps or stopped()
+            last = step == config.steps or stop is not None
             if leads:
                 observer.see(devices.one(carry.state), step, tally.means(), last)
             if last or step % config.save_every == 0:
                 checkpoints.save(devices.whole(carry.state))
             carry = carry._replace(tally=devices.carried(devices.put(empty)))
         checkpoints.wait()
-        if stopped() and step < config.steps:
-            raise Stopped(
-                f"stopped by {stopped().name} and saved at step {step}; the same command goes on from there", stopped()
-            )
+        if stop and step < config.steps:
+            where = f"and saved at step {step}" if step else "before the first step"
+            raise Stopped(f"stopped by {stop.name} {where}; the same command goes on from there", stop)
         return Run(workdir, entry, config, experiment, devices.one(carry.state))
 
 

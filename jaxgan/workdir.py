@@ -48,12 +48,12 @@ class WorkDir:
             "git": git_commit(),
         }
         if (self.path / "config.json").exists():
-            there, config_there = read_config(self.path)
+            there, before = read_config(self.path)
             if there.name != entry.name:
                 raise Problem(f"{self.path} holds a run of {there.name}; choose another --workdir for {entry.name}")
-            if config.seeds != config_there.seeds or identity(config) != identity(config_there):
+            if differ := differences(before, config):
                 raise Problem(
-                    f"{self.path} holds a run with another config: {differences(config_there, config)}; "
+                    f"{self.path} holds a run with another config: {differ}; "
                     "choose another --workdir, or give the same fields to go on with it"
                 )
         text = json.dumps(record, indent=2) + "\n"
@@ -85,10 +85,8 @@ def read_config(path: Path) -> tuple[Entry, Config]:
 
 def differences(there: Config, here: Config) -> str:
     """Say in which fields of their identity two configs differ."""
-    there_fields, here_fields = identity(there), identity(here)
-    return ", ".join(
-        f"{n} is {v!r} there and {here_fields[n]!r} here" for n, v in there_fields.items() if v != here_fields[n]
-    )
+    ours = identity(here)
+    return ", ".join(f"{n} is {v!r} there and {ours[n]!r} here" for n, v in identity(there).items() if v != ours[n])
 
 
 def versions() -> dict[str, str]:

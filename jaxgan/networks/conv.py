@@ -30,7 +30,7 @@ def conv2d(x: Array, kernel: Array, strides: Pair = (1, 1), padding: str | Paddi
 def conv_transpose2d(x: Array, kernel: Array, strides: Pair = (1, 1), padding: str | Padding = "SAME") -> Array:
     """Transposed convolution of x [B, H, W, I] with kernel [h, w, I, O], as `lax.conv_transpose` (and flax) do."""
     # It is the gradient in the input of a convolution with the kernel turned round, from the larger image to x's.
-    along = list(zip(x.shape[1:3], kernel.shape, strides, strict=False))
+    along = list(zip(x.shape[1:3], kernel.shape[:2], strides, strict=True))
     if isinstance(padding, str):
         size = [n * s + (max(k - s, 0) if padding == "VALID" else 0) for n, k, s in along]
         padding = lax.padtype_to_pads(size, kernel.shape[:2], strides, padding)

@@ -1,6 +1,7 @@
 """Fully connected networks, for points in the plane and for small images.
 
-The defaults are the toys' of improved WGAN training (Gulrajani et al. 2017): three layers of 512 units, He uniform.
+Sizes and initial weights are those of improved WGAN training's toys (Gulrajani et al. 2017): three layers of 512 units,
+He uniform. Their critic has ReLU where ours leaks.
 """
 
 import math
