@@ -15,7 +15,7 @@ import optax
 
 from experiments import testbeds
 from jaxgan import losses
-from jaxgan.registry import Experiment, register
+from jaxgan.registry import Experiment
 
 PAPER = "Goodfellow et al. 2014, arXiv 1406.2661"
 
@@ -28,17 +28,15 @@ class Config(testbeds.Config):
     b2: float = 0.999  # of Adam
 
 
-def build(bed: testbeds.Testbed, loss: losses.Adversarial, config: Config) -> Experiment:
+def build(loss: losses.Adversarial, bed: testbeds.Testbed, config: Config) -> Experiment:
     """No penalty; batch norm in both networks where they are convolutional."""
     adam = lambda lr: optax.adam(lr, config.b1, config.b2)
     return bed.experiment(config, loss, adam(config.g_lr), adam(config.d_lr), norm=True)
 
 
-for bed in testbeds.ALL:
-    for name, shows in (
-        ("minimax", "the zero-sum game itself: the generator's gradient vanishes while D is sure"),
-        ("non_saturating", "the loss used in practice: strong gradients, and modes that come and go"),
-    ):
-        register(
-            f"{name}/{bed.name}", Config(**bed.defaults), paper=PAPER, dataset=bed.dataset, shows=shows, cost=bed.cost
-        )(functools.partial(build, bed, getattr(losses, name)))
+testbeds.on_all(
+    "minimax", Config, paper=PAPER, shows="the zero-sum game itself: the generator's gradient vanishes while D is sure"
+)(functools.partial(build, losses.minimax))
+testbeds.on_all(
+    "non_saturating", Config, paper=PAPER, shows="the loss used in practice: strong gradients, modes that come and go"
+)(functools.partial(build, losses.non_saturating))

@@ -7,14 +7,13 @@ fail on small problems (appendix E).
 """
 
 import dataclasses
-import functools
 
 import optax
 from jax import Array
 
 from experiments import testbeds
 from jaxgan import losses, penalties
-from jaxgan.registry import Experiment, register
+from jaxgan.registry import Experiment
 
 PAPER = "Huang et al. 2024, arXiv 2501.05441"
 
@@ -28,6 +27,12 @@ class Config(testbeds.Config):
     gamma: float = 0.4  # weight of half the mean squared gradient norms at reals and at fakes
 
 
+@testbeds.on_all(
+    "r3gan",
+    Config,
+    paper=PAPER,
+    shows="relativistic pairing with R1 and R2: converges locally, and covers the modes",
+)
 def build(bed: testbeds.Testbed, config: Config) -> Experiment:
     """No batch norm in the discriminator: the penalties are on gradients at single examples."""
     adam = lambda lr: optax.adam(lr, config.b1, config.b2)
@@ -36,14 +41,3 @@ def build(bed: testbeds.Testbed, config: Config) -> Experiment:
         return config.gamma * (penalties.r1(critic, real) + penalties.r2(critic, fake))
 
     return bed.experiment(config, losses.relativistic, adam(config.g_lr), adam(config.d_lr), penalty=penalty)
-
-
-for bed in testbeds.ALL:
-    register(
-        f"r3gan/{bed.name}",
-        Config(**bed.defaults),
-        paper=PAPER,
-        dataset=bed.dataset,
-        shows="relativistic pairing with R1 and R2: converges locally, and covers the modes",
-        cost=bed.cost,
-    )(functools.partial(build, bed))

@@ -144,3 +144,20 @@ ALL = (
         width=32,
     ),
 )
+
+
+def on_all(
+    method: str, config: type[Config], *, paper: str, shows: str, plane: Mapping[str, Any] | None = None
+) -> Callable[[Callable[[Testbed, Any], registry.Experiment]], Callable[[Testbed, Any], registry.Experiment]]:
+    """Register `build(bed, config)` as `method/testbed` on every testbed; `plane` has the settings of those in 2-D."""
+
+    def add(build: Callable[[Testbed, Any], registry.Experiment]) -> Callable[[Testbed, Any], registry.Experiment]:
+        for bed in ALL:
+            fields = {**bed.defaults, **(plane if plane and bed.shape == (2,) else {})}
+            put = registry.register(
+                f"{method}/{bed.name}", config(**fields), paper=paper, dataset=bed.dataset, shows=shows, cost=bed.cost
+            )
+            put(functools.partial(build, bed))
+        return build
+
+    return add

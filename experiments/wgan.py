@@ -6,13 +6,12 @@ The critic is kept Lipschitz by clipping its weights (Algorithm 1), which pushes
 """
 
 import dataclasses
-import functools
 
 import optax
 
 from experiments import testbeds
 from jaxgan import losses, optim
-from jaxgan.registry import Experiment, register
+from jaxgan.registry import Experiment
 
 PAPER = "Arjovsky et al. 2017, arXiv 1701.07875"
 
@@ -27,6 +26,12 @@ class Config(testbeds.Config):
     n_critic: int = 5  # critic moves to one of the generator
 
 
+@testbeds.on_all(
+    "wgan",
+    Config,
+    paper=PAPER,
+    shows="a critic kept Lipschitz by clipping: stable, blunt, its weights at the bounds",
+)
 def build(bed: testbeds.Testbed, config: Config) -> Experiment:
     """RMSProp without momentum; the clip comes last in the critic's optimiser."""
     rmsprop = lambda lr: optax.rmsprop(lr, decay=0.99)
@@ -34,14 +39,3 @@ def build(bed: testbeds.Testbed, config: Config) -> Experiment:
     return bed.experiment(
         config, losses.wasserstein, rmsprop(config.g_lr), clipped, n_critic=config.n_critic, norm=True
     )
-
-
-for bed in testbeds.ALL:
-    register(
-        f"wgan/{bed.name}",
-        Config(**bed.defaults),
-        paper=PAPER,
-        dataset=bed.dataset,
-        shows="a critic kept Lipschitz by clipping: stable, blunt, its weights at the bounds",
-        cost=bed.cost,
-    )(functools.partial(build, bed))

@@ -7,14 +7,13 @@ toy and MNIST scripts have 0.5, and the toys a penalty of 0.1, which is what the
 """
 
 import dataclasses
-import functools
 
 import optax
 from jax import Array
 
 from experiments import testbeds
 from jaxgan import losses, penalties
-from jaxgan.registry import Experiment, register
+from jaxgan.registry import Experiment
 
 PAPER = "Gulrajani et al. 2017, arXiv 1704.00028"
 
@@ -29,6 +28,13 @@ class Config(testbeds.Config):
     n_critic: int = 5  # critic moves to one of the generator
 
 
+@testbeds.on_all(
+    "wgan_gp",
+    Config,
+    paper=PAPER,
+    shows="a critic of gradient norm 1 where it matters: all modes, and a loss that means something",
+    plane={"penalty": 0.1},
+)
 def build(bed: testbeds.Testbed, config: Config) -> Experiment:
     """No batch norm in the critic: the penalty is on the gradient at single examples (section 4)."""
     adam = lambda lr: optax.adam(lr, config.b1, config.b2)
@@ -39,14 +45,3 @@ def build(bed: testbeds.Testbed, config: Config) -> Experiment:
     return bed.experiment(
         config, losses.wasserstein, adam(config.g_lr), adam(config.d_lr), penalty=penalty, n_critic=config.n_critic
     )
-
-
-for bed in testbeds.ALL:
-    register(
-        f"wgan_gp/{bed.name}",
-        Config(**bed.defaults, **({"penalty": 0.1} if bed.shape == (2,) else {})),
-        paper=PAPER,
-        dataset=bed.dataset,
-        shows="a critic of gradient norm 1 where it matters: all modes, and a loss that means something",
-        cost=bed.cost,
-    )(functools.partial(build, bed))

@@ -36,9 +36,13 @@ def batch_mean(x: Array) -> Array:
     return mean(x.mean(0))
 
 
+def size() -> int:
+    """How many devices share the batch."""
+    return jax.lax.axis_size(AXIS) if bound() else 1
+
+
 def positions(batch_size: int) -> Array:
     """Positions in the whole batch, int32 [B], of the examples that this device holds."""
-    if not bound():
-        return jnp.arange(batch_size)
-    share = batch_size // jax.lax.axis_size(AXIS)
-    return jax.lax.axis_index(AXIS) * share + jnp.arange(share)
+    share = batch_size // size()
+    first = jax.lax.axis_index(AXIS) * share if bound() else 0
+    return first + jnp.arange(share)

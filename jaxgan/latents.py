@@ -18,8 +18,7 @@ def per_example(key: Array, count: int) -> Array:
     """
     if key.ndim:
         return key
-    devices = jax.lax.axis_size(axis.AXIS) if axis.bound() else 1
-    return each(key, axis.positions(count * devices))
+    return each(key, axis.positions(count * axis.size()))
 
 
 def normal(keys: Array, *shape: int) -> Array:
