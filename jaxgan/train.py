@@ -2,6 +2,7 @@
 
 import contextlib
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -141,6 +142,8 @@ class Observer:
         self.writer = metrics.Writer(work.path, step)
         self.progress = Progress(step, config.steps, config.batch_size)
         self.started = time.perf_counter() - self.writer.seconds
+        if step:
+            print(f"going on from step {step} in {work.path}", file=sys.stderr)
 
     def see(self, state: TrainState, step: int, means: dict[str, np.ndarray], last: bool) -> None:
         """Log the means; evaluate and draw if it is time, or if this is the last look."""

@@ -1,5 +1,6 @@
 """A work directory: what a run writes, who may write there, and what it must say of itself."""
 
+import contextlib
 import dataclasses
 import fcntl
 import importlib.metadata
@@ -91,7 +92,11 @@ def differences(there: Config, here: Config) -> str:
 
 def versions() -> dict[str, str]:
     """The versions that a number depends on."""
-    return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in PACKAGES}
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):  # jaxgan may be a checkout.
+            found[name] = importlib.metadata.version(name)
+    return found
 
 
 def git_commit() -> str | None:
