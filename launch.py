@@ -87,7 +87,8 @@ def list_(options: List) -> None:
     if options.json:
         print(json.dumps(rows, indent=2))
         return
-    for (shows, paper), group in itertools.groupby(rows, lambda row: (row["shows"], row["paper"])):
+    idea = lambda row: (row["paper"], row["shows"])
+    for (paper, shows), group in itertools.groupby(sorted(rows, key=idea), idea):
         print(f"{shows} [{paper}]")
         for row in group:
             print(f"  {row['name']:28}{row['dataset']:32}{row['cost']}")

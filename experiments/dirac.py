@@ -136,6 +136,6 @@ for name, config, make, shows in (
     ("wgan_gp", OneCentred(), one_centred, "the 1-centred penalty does not converge either"),
     ("r3gan", ZeroCentred(), zero_centred, "the 0-centred penalties converge, exponentially"),
 ):
-    register(f"{name}/dirac", config, paper=PAPER, dataset="a point mass at 0", shows=shows, cost="2 s, 2 CPU cores")(
+    register(f"{name}/dirac", config, paper=PAPER, dataset="a point mass at 0", shows=shows, cost="3 s, 2 CPU cores")(
         make
     )

@@ -24,6 +24,8 @@ PAPER = "Goodfellow et al. 2014, arXiv 1406.2661"
 class Config(testbeds.Config):
     """The original GAN."""
 
+    g_lr: float = 2e-4  # learning rate of the generator
+    d_lr: float = 2e-4  # learning rate of the discriminator
     b1: float = 0.5  # of Adam
     b2: float = 0.999  # of Adam
 
@@ -34,9 +36,18 @@ def build(loss: losses.Adversarial, bed: testbeds.Testbed, config: Config) -> Ex
     return bed.experiment(config, loss, adam(config.g_lr), adam(config.d_lr), norm=True)
 
 
+PLANE = {"g_lr": 1e-3, "d_lr": 1e-3}
 testbeds.on_all(
-    "minimax", Config, paper=PAPER, shows="the zero-sum game itself: the generator's gradient vanishes while D is sure"
+    "minimax",
+    Config,
+    paper=PAPER,
+    shows="the zero-sum game itself: the generator's gradient vanishes while D is sure",
+    plane=PLANE,
 )(functools.partial(build, losses.minimax))
 testbeds.on_all(
-    "non_saturating", Config, paper=PAPER, shows="the loss used in practice: strong gradients, modes that come and go"
+    "non_saturating",
+    Config,
+    paper=PAPER,
+    shows="the loss used in practice: strong gradients, modes that come and go",
+    plane=PLANE,
 )(functools.partial(build, losses.non_saturating))

@@ -108,7 +108,7 @@ def _digits(name: str, networks: Callable[[Config, bool], tuple[nn.Module, nn.Mo
     return Testbed(
         name=name,
         dataset="1,797 handwritten digits, 8x8",
-        cost="2 min, 2 CPU cores",
+        cost="1 min, 2 CPU cores",
         shape=(8, 8, 1),
         networks=networks,
         source=lambda config: images(*digits(), config.batch_size),

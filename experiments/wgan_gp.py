@@ -32,7 +32,7 @@ class Config(testbeds.Config):
     "wgan_gp",
     Config,
     paper=PAPER,
-    shows="a critic of gradient norm 1 where it matters: all modes, and a loss that means something",
+    shows="a critic of gradient norm 1 where it matters, and a loss that falls with quality",
     plane={"penalty": 0.1},
 )
 def build(bed: testbeds.Testbed, config: Config) -> Experiment:
