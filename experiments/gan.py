@@ -36,18 +36,9 @@ def build(loss: losses.Adversarial, bed: testbeds.Testbed, config: Config) -> Ex
     return bed.experiment(config, loss, adam(config.g_lr), adam(config.d_lr), norm=True)
 
 
-PLANE = {"g_lr": 1e-3, "d_lr": 1e-3}
-testbeds.on_all(
-    "minimax",
-    Config,
-    paper=PAPER,
-    shows="the zero-sum game itself: the generator's gradient vanishes while D is sure",
-    plane=PLANE,
-)(functools.partial(build, losses.minimax))
-testbeds.on_all(
-    "non_saturating",
-    Config,
-    paper=PAPER,
-    shows="the loss used in practice: strong gradients, modes that come and go",
-    plane=PLANE,
-)(functools.partial(build, losses.non_saturating))
+for name, shows in (
+    ("minimax", "the zero-sum game itself: the generator's gradient vanishes while D is sure"),
+    ("non_saturating", "the loss used in practice: strong gradients, modes that come and go"),
+):
+    on_all = testbeds.on_all(name, Config, paper=PAPER, shows=shows, plane={"g_lr": 1e-3, "d_lr": 1e-3})
+    on_all(functools.partial(build, getattr(losses, name)))

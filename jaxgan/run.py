@@ -13,7 +13,7 @@ import numpy as np
 from jax import Array
 from jax.sharding import SingleDeviceSharding
 
-from jaxgan import metrics
+from jaxgan import latents, metrics
 from jaxgan.errors import Problem
 from jaxgan.game import TrainState
 from jaxgan.registry import Config, Entry, Experiment
@@ -113,7 +113,7 @@ def make_sampler(experiment: Experiment) -> Sampler:
 
     @jax.jit
     def chunk(state: TrainState, seed: Array, start: Array) -> Array:
-        keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(seed), start + jnp.arange(CHUNK))
+        keys = latents.each(jax.random.key(seed), start + jnp.arange(CHUNK))
         return experiment.sample(state.averaged(), keys)
 
     def sample(state: TrainState, n: int, seed: int) -> np.ndarray:

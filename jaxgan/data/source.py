@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from jaxgan import latents
 from jaxgan.data.permutation import permute
 from jaxgan.game import Batch
 
@@ -23,7 +24,7 @@ def density(draw: Callable[[Array], Array]) -> Source:
     """Endless fresh examples, each `draw` of a key of its own."""
 
     def batch(arrays: Mapping[str, Array], key: Array, step: Array, index: Array) -> Batch:
-        keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.fold_in(key, step), index)
+        keys = latents.each(jax.random.fold_in(key, step), index)
         return {"real": jax.vmap(draw)(keys), "index": index}
 
     return Source({}, batch)
