@@ -51,7 +51,7 @@ class Checkpoints:
 
     def _failed(self, step: int | None, error: Exception) -> Failed:
         what = f"the checkpoint of step {step}" if step is not None else "a checkpoint"
-        return Failed(f"could not write {what}: {_first_line(error)}; {newest(self.directory)}")
+        return Failed(f"could not write {what}: {_reason(error)}; {newest(self.directory)}")
 
     def restore(self, like: Any, set_aside: bool = False) -> TrainState | None:
         """The newest state that passes its checks, or None if no checkpoint was ever written.
@@ -68,7 +68,7 @@ class Checkpoints:
             try:
                 state = self._restore(step, like)
             except Exception as error:
-                warnings.warn(f"{folder} is damaged and not used: {_first_line(error)}", stacklevel=2)
+                warnings.warn(f"{folder} is damaged and not used: {_reason(error)}", stacklevel=2)
                 damaged.append(folder)
                 continue
             if set_aside and damaged:
@@ -118,6 +118,8 @@ def checksums(state: Any) -> dict[str, int]:
     }
 
 
-def _first_line(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
+    while error.__cause__ is not None:  # The first cause names what could not be read.
+        error = error.__cause__
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__

@@ -61,11 +61,14 @@ def test_what_is_read_is_what_was_written(written):
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # Readers that Orbax gives up on.
-@pytest.mark.parametrize("damage", [flip, truncate, delete, forget])
-def test_a_damaged_checkpoint_gives_way_to_the_one_before(written, damage):
+@pytest.mark.parametrize(
+    ("damage", "named"),
+    [(flip, "the checksum of (params|opt|ema)/"), (truncate, "reading"), (delete, "reading"), (forget, "meta")],
+)
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(written, damage, named):
     damage(written / "30")
     checkpoints = Checkpoints(written)
-    with pytest.warns(UserWarning, match=rf"{written}/30 is damaged"):
+    with pytest.warns(UserWarning, match=rf"{written}/30 is damaged and not used: .*{named}"):
         restored = checkpoints.restore(LIKE, set_aside=True)
     assert same(restored, state_at(20))
     assert checkpoints.steps() == [10, 20]
