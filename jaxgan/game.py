@@ -128,10 +128,6 @@ class Game:
         if late := [p.name for p in self.phases if p.every < 1]:
             raise ValueError(f"phase {late[0]}: every must be at least 1")
 
-    def network(self, name: str) -> Network:
-        """The network of that name."""
-        return next(n for n in self.networks if n.name == name)
-
     def due(self, step: int) -> tuple[Phase, ...]:
         """The phases played at this step."""
         return tuple(p for p in self.phases if p.due(step))

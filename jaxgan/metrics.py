@@ -84,7 +84,7 @@ class Writer:
         except ImportError:
             self.board = None
         else:
-            self.board = tensorboardX.SummaryWriter(str(directory), purge_step=step + 1, write_to_disk=True)
+            self.board = tensorboardX.SummaryWriter(str(directory), purge_step=step + 1)
 
     def write(self, record: Mapping[str, Any]) -> None:
         """Write one record: `step`, `images`, `seconds`, and metrics as `summary` gives them."""
