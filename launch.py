@@ -16,8 +16,8 @@ import tyro
 
 import experiments  # noqa: F401  Registers them.
 import jaxgan
-from jaxgan import pictures, registry
-from jaxgan.errors import Problem
+from jaxgan import figures, pictures, registry
+from jaxgan.errors import Problem, Stopped, Unmet
 from jaxgan.parallel import Devices, Parallel
 
 USAGE = """usage: python launch.py VERB ...
@@ -27,6 +27,8 @@ USAGE = """usage: python launch.py VERB ...
   train NAME [--workdir DIR]    train it, or go on where it stopped; `train NAME --help` lists its settings
   evaluate WORKDIR              measure a run
   sample WORKDIR [--out FILE]   draw from a run, to a .png or an .npz
+  figure [ID ...]               make a paper's figure and judge its claims; without an id, list them
+  report [--out DIR]            all figures that were made, on one page of HTML
 
 `python launch.py VERB --help` says more."""
 
@@ -77,6 +79,24 @@ class Sample:
     seed: int = 0  # of the samples
     member: int = 0  # which of the seeds that were trained together, from 0 on
     out: Path | None = None  # a .png or an .npz; WORKDIR/samples.png if not given
+
+
+@dataclasses.dataclass(frozen=True)
+class Figure:
+    """Make figures of papers, and judge what the papers claim. Exit code 4 if a claim does not hold."""
+
+    ids: tyro.conf.Positional[tuple[str, ...]] = ()  # `paper/figure`, or `all`; none lists them
+    workdir: Path = Path("runs/figures")  # a folder for each id, and the runs they are made of in cache/
+    devices: int = 1  # how many to train on
+    json: bool = False  # print a list of objects
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """Write report.html, which needs no other file: every figure that was made, its claims and its command."""
+
+    workdir: Path = Path("runs/figures")  # where the figures are
+    out: Path | None = None  # the folder to write to; WORKDIR if not given
 
 
 def list_(options: List) -> None:
@@ -168,11 +188,66 @@ def sample(options: Sample) -> None:
     print(f"{out}: {options.n} samples of {run.entry.name} at step {run.step}")
 
 
+def figure(options: Figure) -> None:
+    """Make figures, or list them."""
+    found = figures.entries()
+    if not options.ids:
+        last = {id: figures.read(options.workdir, id) for id in found}
+        if options.json:
+            about = [{f: getattr(e, f) for f in ("id", "paper", "shows", "cost")} for e in found.values()]
+            print(json.dumps([row | {"last": last[row["id"]]} for row in about], indent=2))
+            return
+        for entered in found.values():
+            print(f"{entered.id:24}{entered.cost:24}{_standing(last[entered.id])}")
+            print(f"    {entered.shows} [{entered.paper}]")
+        return
+    chosen = list(found) if options.ids == ("all",) else [figures.get(id).id for id in options.ids]
+    devices, results, problems = Devices.take(options.devices), [], []
+    for id in chosen:
+        try:
+            result = figures.make(found[id], options.workdir, devices)
+        except Stopped:
+            raise
+        except Problem as problem:  # The other figures may still be made.
+            problems.append(problem)
+            print(f"{id}: {problem}", file=sys.stderr)
+            continue
+        results.append(result)
+        if not options.json:
+            print(f"{id}: {found[id].shows} [{found[id].paper}]")
+            for claim in result["claims"]:
+                print(f"  {'holds' if claim['holds'] else 'FAILS'}  {figures.sentence(claim)}")
+            print(f"  {options.workdir / id}/figure.png, figure.pdf, data.npz, result.json\n")
+    if options.json:
+        print(json.dumps(results, indent=2))
+    if problems:
+        raise type(problems[0])(f"{len(problems)} of {len(chosen)} figures could not be made")
+    if failed := [result["id"] for result in results if not result["holds"]]:
+        raise Unmet(f"claims fail in {len(failed)} of {len(chosen)} figures: {', '.join(failed)}")
+
+
+def _standing(result: dict[str, Any] | None) -> str:
+    if result is None:
+        return "not made yet"
+    held = sum(claim["holds"] for claim in result["claims"])
+    return f"{held} of {len(result['claims'])} claims hold ({result['protocol']['date']})"
+
+
+def report(options: Report) -> None:
+    """Write the report."""
+    from jaxgan.report import write
+
+    out = write(options.workdir, options.out or options.workdir)
+    print(f"{out}: open it in a browser")
+
+
 VERBS: dict[str, tuple[type, Callable[[Any], None]]] = {
     "list": (List, list_),
     "show": (Show, show),
     "evaluate": (Evaluate, evaluate),
     "sample": (Sample, sample),
+    "figure": (Figure, figure),
+    "report": (Report, report),
 }
 
 

@@ -3,15 +3,12 @@
 import dataclasses
 import datetime
 import json
-import os
-import platform
 from pathlib import Path
 
-import jax
 import tyro
 
 from benchmarks import loop, seeds, start
-from jaxgan.workdir import versions
+from jaxgan.workdir import hardware, versions
 
 ALL = {"start": start.rows, "loop": loop.rows, "seeds": seeds.rows}
 
@@ -33,7 +30,7 @@ def main(options: Options) -> None:
             print(json.dumps(row), flush=True)
             rows.append(row)
     where = {
-        "hardware": f"{jax.devices()[0].device_kind}, {os.cpu_count()} cores, {platform.machine()}",
+        "hardware": hardware(),
         "versions": versions(),
         "date": datetime.date.today().isoformat(),
     }

@@ -3,12 +3,14 @@
 import os
 import warnings
 import zlib
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
+from orbax.checkpoint.checkpoint_managers import preservation_policy
 
 from jaxgan.errors import Failed
 from jaxgan.game import TrainState
@@ -19,11 +21,17 @@ KEPT = 3  # the newest: one may be damaged, and one being written
 class Checkpoints:
     """The checkpoints of one run, in `directory/<step>/`."""
 
-    def __init__(self, directory: Path, read_only: bool = False) -> None:
-        """Open the directory. Unless read-only, what a kill left half-written is removed."""
+    def __init__(self, directory: Path, read_only: bool = False, keep: Collection[int] = ()) -> None:
+        """Open the directory. Unless read-only, what a kill left half-written is removed.
+
+        The newest few checkpoints stay, and those of the steps in `keep`.
+        """
         self.directory = directory.resolve()
+        kept = [preservation_policy.LatestN(KEPT), preservation_policy.CustomSteps(tuple(keep))]
         options = ocp.CheckpointManagerOptions(
-            max_to_keep=KEPT, create=not read_only, cleanup_tmp_directories=not read_only
+            preservation_policy=preservation_policy.AnyPreservationPolicy(kept),
+            create=not read_only,
+            cleanup_tmp_directories=not read_only,
         )
         self.manager = ocp.CheckpointManager(self.directory, options=options)
 
@@ -79,6 +87,13 @@ class Checkpoints:
                 f"no good checkpoint is left in {self.directory}; damaged: {', '.join(d.name for d in damaged)}"
             )
         return None
+
+    def restore_step(self, step: int, like: Any) -> TrainState:
+        """The state of one step. Raises Failed if it is not there or fails its checks."""
+        try:
+            return self._restore(step, like)
+        except Exception as error:
+            raise Failed(f"{self.directory / str(step)} cannot be read: {_reason(error)}") from error
 
     def _restore(self, step: int, like: Any) -> TrainState:
         args = ocp.args.Composite(state=ocp.args.StandardRestore(like), meta=ocp.args.JsonRestore())

@@ -25,3 +25,9 @@ class Stopped(Problem):
     def __init__(self, message: str, number: int) -> None:
         super().__init__(message)
         self.exit_code = 128 + number
+
+
+class Unmet(Problem):
+    """A figure whose claims do not all hold."""
+
+    exit_code = 4

@@ -82,7 +82,7 @@ def describe(config: type[Config]) -> dict[str, str]:
     return {f.name: comments.get(f.name, "") for f in dataclasses.fields(config)}
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Experiment:
     """A game, what it is played on, and how its result is looked at."""
 

@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,16 +49,17 @@ class Run:
             raise Problem(f"cannot draw {n} samples; ask for at least 1")
         if not 0 <= member < self.config.seeds:
             raise Problem(f"there is no member {member} in {self.workdir}, which trained {self.config.seeds}")
-        return self._sampler(members(self.state, self.config.seeds)[member], n, seed)
+        return make_sampler(self.experiment)(self.members[member], n, seed)
 
     def evaluate(self, samples: int = 10_000, seed: int = 0) -> dict[str, Any]:
         """Measure the run: its experiment's metrics with the protocol they were taken by."""
-        found = evaluate(self.experiment, self._sampler, self.state, self.config.seeds, samples, seed)
+        found = evaluate(self.experiment, self.state, self.config.seeds, samples, seed)
         return found | protocol(self.entry, self.config, step=self.step, samples=samples, sample_seed=seed)
 
-    @functools.cached_property
-    def _sampler(self) -> Sampler:
-        return make_sampler(self.experiment)
+    @property
+    def members(self) -> list[TrainState]:
+        """The states of the seeds that were trained together, one by one."""
+        return members(self.state, self.config.seeds)
 
 
 def load(workdir: str | Path) -> Run:
@@ -77,6 +78,17 @@ def restore(workdir: Path, entry: Entry, config: Config) -> Run:
     if state is None:
         raise Problem(f"{workdir} has no checkpoint yet")
     return Run(workdir, entry, config, experiment, state)
+
+
+def at_steps(workdir: Path, entry: Entry, config: Config, steps: Sequence[int]) -> tuple[Run, ...]:
+    """A run as it was at each of `steps`, whose checkpoints were kept; 0 is the start. Raises Failed."""
+    from jaxgan.checkpoint import Checkpoints
+
+    experiment, rounds = build(entry, config)
+    like = abstract_state(rounds, config, SingleDeviceSharding(jax.devices()[0]))
+    with contextlib.closing(Checkpoints(workdir / "checkpoints", read_only=True)) as checkpoints:
+        states = [checkpoints.restore_step(s, like) if s else jax.jit(rounds.start)(run_key(config)) for s in steps]
+    return tuple(Run(workdir, entry, config, experiment, state) for state in states)
 
 
 def build(entry: Entry, config: Config) -> tuple[Experiment, Rounds]:
@@ -108,6 +120,7 @@ def members(state: TrainState, seeds: int) -> list[TrainState]:
     return [take(k) for k in range(seeds)]
 
 
+@functools.lru_cache(8)  # All that looks at an experiment compiles one sampler.
 def make_sampler(experiment: Experiment) -> Sampler:
     """Return `sample(state, n, seed)`, which draws from the averaged weights in chunks of one compiled size."""
 
@@ -128,10 +141,9 @@ def finish(samples: np.ndarray) -> np.ndarray:
     return np.clip(np.rint((samples + 1.0) * 127.5), 0, 255).astype(np.uint8) if samples.ndim == 4 else samples
 
 
-def evaluate(
-    experiment: Experiment, sampler: Sampler, state: TrainState, seeds: int, n: int, seed: int
-) -> dict[str, Any]:
+def evaluate(experiment: Experiment, state: TrainState, seeds: int, n: int, seed: int) -> dict[str, Any]:
     """The experiment's metrics of n samples, `eval/name`: numbers, or summaries over the seeds."""
+    sampler = make_sampler(experiment)
     found = [experiment.evaluate(sampler(s, n, seed)) for s in members(state, seeds)]
     values = {name: np.array([f[name] for f in found]) for name in found[0]}
     return {f"eval/{name}": metrics.summary(v if seeds > 1 else v[0]) for name, v in values.items()}

@@ -5,7 +5,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 import jax
@@ -29,22 +29,23 @@ EVALUATED = 2_000  # samples in an evaluation while training
 Dispatch = Callable[[Carry, int, int], tuple[Carry, int]]
 
 
-def train(entry: Entry, config: Config, workdir: Path, devices: Devices) -> Run:
+def train(entry: Entry, config: Config, workdir: Path, devices: Devices, keep: Collection[int] = ()) -> Run:
     """Train to `config.steps`, from the newest good checkpoint in `workdir` if there is one.
 
     Logs, samples, evaluations and checkpoints are taken between rounds and change nothing in the path of training.
+    The steps in `keep`, multiples of `config.log_every`, are saved too, and their checkpoints stay.
     Raises Problem for what cannot be done as asked, Diverged when a loss is not finite, Stopped after SIGINT or
     SIGTERM (once the state is saved), Failed when the machine fails.
     """
     devices.check(config.batch_size)
     try:
-        return _train(entry, config, workdir, devices)
+        return _train(entry, config, workdir, devices, keep)
     except OSError as error:
         why = error.strerror or error
         raise Failed(f"could not write to {workdir}: {why}; {newest(workdir / 'checkpoints')}") from error
 
 
-def _train(entry: Entry, config: Config, workdir: Path, devices: Devices) -> Run:
+def _train(entry: Entry, config: Config, workdir: Path, devices: Devices, keep: Collection[int]) -> Run:
     with contextlib.ExitStack() as stack:
         stopped = stack.enter_context(signals())
         leads = jax.process_index() == 0  # Of several processes only the first writes, but for checkpoints.
@@ -52,7 +53,7 @@ def _train(entry: Entry, config: Config, workdir: Path, devices: Devices) -> Run
             work = stack.enter_context(WorkDir(workdir))
             work.claim(entry, config)
         experiment, rounds = run.build(entry, config)
-        checkpoints = stack.enter_context(contextlib.closing(Checkpoints(workdir / "checkpoints")))
+        checkpoints = stack.enter_context(contextlib.closing(Checkpoints(workdir / "checkpoints", keep=keep)))
         like = run.abstract_state(rounds, config, devices.replicated)
         state = checkpoints.restore(like, set_aside=True)
         if state is None:
@@ -78,7 +79,7 @@ def _train(entry: Entry, config: Config, workdir: Path, devices: Devices) -> Run
             last = step == config.steps or stop is not None
             if leads:
                 observer.see(devices.one(carry.state), step, tally.means(), last)
-            if last or step % config.save_every == 0:
+            if last or step in keep or step % config.save_every == 0:
                 checkpoints.save(devices.whole(carry.state))
             carry = carry._replace(tally=devices.carried(devices.put(empty)))
         checkpoints.wait()
@@ -138,7 +139,6 @@ class Observer:
     def __init__(self, work: WorkDir, experiment: Experiment, config: Config, step: int) -> None:
         """Go on with the logs of a run that is at `step`."""
         self.work, self.experiment, self.config = work, experiment, config
-        self.sampler = run.make_sampler(experiment)
         self.writer = metrics.Writer(work.path, step)
         self.progress = Progress(step, config.steps, config.batch_size)
         self.started = time.perf_counter() - self.writer.seconds
@@ -151,7 +151,7 @@ class Observer:
         record = {"step": step, "images": step * self.config.batch_size, "seconds": round(seconds, 3)}
         record |= {name: metrics.summary(value) for name, value in means.items()}
         if last or step % self.config.evaluate_every == 0:
-            record |= run.evaluate(self.experiment, self.sampler, state, self.config.seeds, EVALUATED, seed=0)
+            record |= run.evaluate(self.experiment, state, self.config.seeds, EVALUATED, seed=0)
         if last or step % self.config.sample_every == 0:
             self.draw(state, step)
         self.writer.write(record)
@@ -159,9 +159,10 @@ class Observer:
 
     def draw(self, state: TrainState, step: int) -> None:
         """Write samples/<step>.png, for several seeds one a seed."""
+        sample = run.make_sampler(self.experiment)
         for k, member in enumerate(run.members(state, self.config.seeds)):
             name = f"{step:08d}.png" if self.config.seeds == 1 else f"{step:08d}-seed{self.config.seed + k}.png"
-            image = self.experiment.picture(self.sampler(member, self.experiment.pictured, 0))
+            image = self.experiment.picture(sample(member, self.experiment.pictured, 0))
             pictures.save(image, self.work.samples / name)
 
     def close(self) -> None:

@@ -11,6 +11,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import jax
+
 from jaxgan.errors import Problem
 from jaxgan.registry import Config, Entry, config_hash, get, identity
 
@@ -110,6 +112,11 @@ def git_commit() -> str | None:
         return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--untracked-files=no") else "")
     except (OSError, subprocess.CalledProcessError):
         return None
+
+
+def hardware() -> str:
+    """What computed a number."""
+    return f"{jax.devices()[0].device_kind}, {os.cpu_count()} cores, {platform.machine()}"
 
 
 def protocol(entry: Entry, config: Config, **more: Any) -> dict[str, Any]:

@@ -1,0 +1,250 @@
+"""A figure is a claim: which runs it needs, what is measured on them, what the paper says of that, how it is drawn."""
+
+import dataclasses
+import datetime
+import hashlib
+import inspect
+import json
+import math
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxgan import metrics, registry, run, workdir
+from jaxgan.errors import Problem
+from jaxgan.parallel import Devices
+from jaxgan.registry import Config, Entry
+from jaxgan.run import Run
+
+Numbers = Mapping[str, Any]  # numbers, lists and dicts of numbers go to result.json, numpy arrays to data.npz
+Looks = Mapping[str, tuple[Run, ...]]  # by the label of a need: the run at each of the steps asked for
+
+
+@dataclasses.dataclass(frozen=True)
+class Need:
+    """A run that a figure needs: an experiment, the steps to look at it, and what differs from its defaults."""
+
+    name: str
+    at: tuple[int, ...]
+    fields: Mapping[str, Any]
+
+    def resolve(self, reduced: bool = False) -> tuple[Entry, Config, tuple[int, ...]]:
+        """The experiment, its config and the steps; reduced, as many looks at a run of as many steps."""
+        entry, at, fields = registry.get(self.name), self.at, dict(self.fields)
+        if reduced:
+            at = tuple(range(len(at))) if 0 in at else tuple(range(1, len(at) + 1))
+            fields |= {"seeds": min(fields.get("seeds", entry.config.seeds), 2)}
+            fields |= {"batch_size": min(fields.get("batch_size", entry.config.batch_size), 16)}
+        last = max(at)
+        periods = dict.fromkeys(registry.PERIODS, last) | {"log_every": math.gcd(*at)}
+        return entry, dataclasses.replace(entry.config, **fields, **periods, steps=last), at
+
+
+def needs(name: str, *at: int, **fields: Any) -> Need:
+    """The experiment `name` with other `fields`, looked at at the steps `at` (0 is before training)."""
+    return Need(name, at, fields)
+
+
+@dataclasses.dataclass(frozen=True)
+class Claim:
+    """What a paper says: a number of the measurement lies between bounds. With several seeds their median does."""
+
+    text: str
+    number: str  # its key in what `measure` gave
+    least: float = -math.inf
+    most: float = math.inf
+
+    def judge(self, numbers: Numbers) -> dict[str, Any]:
+        """The claim beside the number that was measured; what is not a finite number does not hold."""
+        value = metrics.middle(plain(numbers[self.number]))
+        bounds = {"least": self.least, "most": self.most}
+        return {
+            "text": self.text,
+            "number": self.number,
+            **{name: bound for name, bound in bounds.items() if math.isfinite(bound)},
+            "value": value,
+            "holds": value is not None and self.least <= value <= self.most,
+        }
+
+
+@dataclasses.dataclass(frozen=True)
+class Figure:
+    """`measure` is a function of runs alone, and `plot` of what it gave, so that a picture can be drawn again."""
+
+    measure: Callable[[Looks], Numbers]
+    claims: tuple[Claim, ...]
+    plot: Callable[[Numbers], Any]  # -> matplotlib.figure.Figure, by `plots.panels`
+    runs: Mapping[str, Need] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class Entered:
+    """A figure on the register."""
+
+    id: str
+    build: Callable[[], Figure]
+    paper: str
+    shows: str
+    cost: str  # how long it takes, and where
+
+    @property
+    def command(self) -> str:
+        """What makes it."""
+        return f"python launch.py figure {self.id}"
+
+
+_register: dict[str, Entered] = {}
+
+
+def register(id: str, *, paper: str, shows: str, cost: str) -> Callable:
+    """Put `build() -> Figure` on the register as `paper/figure`. Raises ValueError if the id is taken."""
+
+    def add(build: Callable[[], Figure]) -> Callable[[], Figure]:
+        if id in _register:
+            raise ValueError(f"figure {id} is registered twice")
+        _register[id] = Entered(id, build, paper, shows, cost)
+        return build
+
+    return add
+
+
+def entries() -> dict[str, Entered]:
+    """All figures by id: they are declared beside the experiments of their papers."""
+    registry.entries()
+    return dict(sorted(_register.items()))
+
+
+def get(id: str) -> Entered:
+    """The figure of that id. Raises Problem with the nearest ids if there is none."""
+    found = entries()
+    if id not in found:
+        raise Problem(f"no figure {id!r}; {registry.nearest(id, found)}")
+    return found[id]
+
+
+def make(entered: Entered, root: Path, devices: Devices, reduced: bool = False) -> dict[str, Any]:
+    """Train what is missing, measure, judge, draw; write all under root/id and return what result.json holds.
+
+    Runs are kept in root/cache by their config, so that figures share them. A result that was made of the same runs by
+    the same code is not made again. A reduced figure goes through the same moves with runs of a few steps; what it
+    claims means nothing.
+    """
+    figure, folder = entered.build(), root / entered.id
+    wanted = {label: need.resolve(reduced) for label, need in figure.runs.items()}
+    asked = {
+        "runs": {
+            label: {
+                "name": e.name,
+                "hash": registry.config_hash(e.name, c),
+                "config": registry.identity(c),
+                "at": list(at),
+            }
+            for label, (e, c, at) in wanted.items()
+        },
+        "code": _code(entered.build),
+        "git": workdir.git_commit(),
+        "versions": workdir.versions(),
+    }
+    before = read(root, entered.id)
+    if before and {k: before["protocol"].get(k) for k in asked} == asked and not (asked["git"] or "").endswith("+"):
+        return before
+    looks = {label: fetch(*want, root / "cache", devices) for label, want in wanted.items()}
+    started = time.perf_counter()
+    numbers = figure.measure(looks)
+    claims = [claim.judge(numbers) for claim in figure.claims]
+    folder.mkdir(parents=True, exist_ok=True)
+    draw(figure, numbers, folder)
+    trained = {
+        label: {
+            "seconds": metrics.read(seen[-1].workdir / "metrics.jsonl")[-1]["seconds"],
+            "git": json.loads((seen[-1].workdir / "config.json").read_text())["git"],
+        }
+        for label, seen in looks.items()
+    }
+    spent = sum(one["seconds"] for one in trained.values()) + time.perf_counter() - started
+    result = {
+        "id": entered.id,
+        "paper": entered.paper,
+        "shows": entered.shows,
+        "command": entered.command,
+        "holds": all(claim["holds"] for claim in claims),
+        "claims": claims,
+        "numbers": plain({name: x for name, x in numbers.items() if not isinstance(x, np.ndarray)}),
+        "protocol": asked
+        | {
+            "reduced": reduced,
+            "trained": trained,
+            "seconds": round(spent, 1),
+            "hardware": workdir.hardware(),
+            "date": datetime.date.today().isoformat(),
+        },
+    }
+    np.savez(folder / "data.npz", **{name: x for name, x in numbers.items() if isinstance(x, np.ndarray)})
+    fresh = folder / "result.tmp"
+    fresh.write_text(json.dumps(result, indent=2) + "\n")
+    os.replace(fresh, folder / "result.json")
+    return result
+
+
+def read(root: Path, id: str) -> dict[str, Any] | None:
+    """The last result of a figure, if it was made."""
+    try:
+        return json.loads((root / id / "result.json").read_text())
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise Problem(f"{root / id / 'result.json'} is damaged: {error}; delete it") from error
+
+
+def fetch(entry: Entry, config: Config, at: tuple[int, ...], cache: Path, devices: Devices) -> tuple[Run, ...]:
+    """The run at each of the steps `at`, from the cache, trained as far as it is missing."""
+    from jaxgan.train import train  # Orbax takes a second to import.
+
+    folder = cache / entry.name / registry.config_hash(entry.name, config)
+    seen = {int(path.name) for path in (folder / "checkpoints").glob("[0-9]*") if path.name.isdigit()}
+    if any(step not in seen for step in at if 0 < step <= max(seen, default=0)):
+        shutil.rmtree(folder)  # It went past a step without a look.
+        seen = set()
+    if max(at) not in seen:
+        print(f"training {entry.name} to step {max(at):,} in {folder}", file=sys.stderr)
+        train(entry, config, folder, devices, keep=at)
+    return run.at_steps(folder, entry, config, at)
+
+
+def draw(figure: Figure, numbers: Numbers, folder: Path) -> None:
+    """Write figure.png and figure.pdf."""
+    from jaxgan import plots
+
+    with plots.style():
+        page = figure.plot(numbers)
+        page.savefig(folder / "figure.png", dpi=200)
+        page.savefig(folder / "figure.pdf")
+
+
+def sentence(claim: Mapping[str, Any]) -> str:
+    """A judged claim as a line: its text, the number, and the bounds."""
+    value = "not a finite number" if claim["value"] is None else f"{claim['value']:.4g}"
+    bounds = [f"{word} {claim[key]:g}" for key, word in (("least", "at least"), ("most", "at most")) if key in claim]
+    return f"{claim['text']}: {value} ({', '.join(bounds)})"
+
+
+def plain(value: Any) -> Any:
+    """What JSON can hold of numbers, and of lists and dicts of them: what is not finite becomes null."""
+    if isinstance(value, Mapping):
+        return {name: plain(x) for name, x in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(x) for x in value]
+    if isinstance(value, str | bool | int | None):
+        return value
+    value = float(value)
+    return value if math.isfinite(value) else None
+
+
+def _code(build: Callable[[], Figure]) -> str:
+    return hashlib.sha256(Path(inspect.getfile(build)).read_bytes()).hexdigest()[:8]

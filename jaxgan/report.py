@@ -1,0 +1,109 @@
+"""One page of HTML of every figure that was made: it needs no other file, no network and no script."""
+
+import base64
+import html
+import itertools
+from pathlib import Path
+from typing import Any
+
+from jaxgan import figures
+from jaxgan.errors import Problem
+
+STYLE = """
+:root { color-scheme: light; --ink: #1b1b1b; --soft: #5f6368; --line: #dcdfe3; --good: #00694b; --bad: #a83a00; }
+* { box-sizing: border-box; }
+body { margin: 0 auto; max-width: 60rem; padding: 2rem 1.25rem 4rem; color: var(--ink); background: #fff;
+       font: 16px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
+h1 { font-size: 1.7rem; margin: 0 0 .25rem; } h2 { font-size: 1.25rem; margin: 3rem 0 0; border-bottom: 2px solid; }
+h3 { font-size: 1.05rem; margin: 2rem 0 .25rem; } p { margin: .25rem 0 .75rem; }
+.soft { color: var(--soft); font-size: .875rem; } a { color: inherit; }
+table { border-collapse: collapse; width: 100%; margin: .5rem 0 1rem; font-size: .9rem; }
+th { text-align: left; color: var(--soft); font-weight: 500; } td, th { padding: .3rem .6rem .3rem 0;
+     border-bottom: 1px solid var(--line); vertical-align: top; } td.n, th.n { text-align: right; white-space: nowrap;
+     font-variant-numeric: tabular-nums; }
+.holds { color: var(--good); font-weight: 600; } .fails { color: var(--bad); font-weight: 600; }
+img { display: block; max-width: 100%; height: auto; margin: .75rem 0; }
+code { font: .875rem ui-monospace, Menlo, Consolas, monospace; background: #f3f4f6; padding: .1rem .35rem;
+       border-radius: 3px; overflow-wrap: anywhere; }
+@media print { body { max-width: none; padding: 0; } h3, img, table { break-inside: avoid; } }
+"""
+
+
+def write(root: Path, out: Path) -> Path:
+    """Write out/report.html of the results under `root`. Raises Problem if there are none."""
+    made = [(entered, found) for id, entered in figures.entries().items() if (found := figures.read(root, id))]
+    if not made:
+        raise Problem(f"no figure was made in {root} yet; `python launch.py figure` lists them")
+    made.sort(key=lambda pair: (pair[0].paper.rsplit("arXiv ")[-1], pair[0].id))  # The oldest paper first.
+    claims = [claim for _, result in made for claim in result["claims"]]
+    held = sum(claim["holds"] for claim in claims)
+    parts = [
+        "<h1>Figures of the papers, made again</h1>",
+        f"<p>{held} of {len(claims)} claims hold, in {len(made)} figures; {_missing(len(made))}</p>",
+        _contents(made),
+    ]
+    for paper, group in itertools.groupby(made, lambda pair: pair[0].paper):
+        parts.append(f"<h2>{html.escape(paper)}</h2>")
+        parts += [_figure(entered, result, root / entered.id) for entered, result in group]
+    page = f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>jaxgan: figures</title><style>{STYLE}</style></head><body>
+{"".join(parts)}
+</body></html>
+"""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "report.html").write_text(page)
+    except OSError as error:
+        raise Problem(f"cannot write {out / 'report.html'}: {error.strerror}") from error
+    return out / "report.html"
+
+
+def _missing(made: int) -> str:
+    left = len(figures.entries()) - made
+    return f"{left} more on the register were not made." if left else "all that are on the register."
+
+
+def _contents(made: list[tuple[figures.Entered, dict[str, Any]]]) -> str:
+    rows = []
+    for entered, result in made:
+        held = sum(claim["holds"] for claim in result["claims"])
+        rows.append(
+            f'<tr><td><a href="#{entered.id}">{entered.id}</a></td><td>{html.escape(entered.shows)}</td>'
+            f'<td class="n {_class(result["holds"])}">{held} of {len(result["claims"])}</td></tr>'
+        )
+    head = '<tr><th>figure</th><th>shows</th><th class="n">claims that hold</th></tr>'
+    return f"<table>{head}{''.join(rows)}</table>"
+
+
+def _figure(entered: figures.Entered, result: dict[str, Any], folder: Path) -> str:
+    picture = base64.b64encode((folder / "figure.png").read_bytes()).decode()
+    rows = "".join(_claim(claim) for claim in result["claims"])
+    protocol = result["protocol"]
+    runs = "".join(
+        f"<li>{html.escape(label)}: {html.escape(run['name'])}, {run['config']['seeds']} seed(s) from "
+        f"{run['config']['seed']}, {max(run['at']):,} steps, config {run['hash']}</li>"
+        for label, run in protocol["runs"].items()
+    )
+    where = f"{html.escape(protocol['hardware'])}, {protocol['date']}, jax {protocol['versions']['jax']}"
+    commit = (protocol["git"] or "unknown")[:10] + (", reduced" if protocol["reduced"] else "")
+    return f"""<section id="{entered.id}"><h3>{entered.id}</h3><p>{html.escape(entered.shows)}</p>
+<img src="data:image/png;base64,{picture}" alt="{html.escape(entered.shows)}">
+<table><tr><th>claim</th><th class="n">bound</th><th class="n">measured</th><th></th></tr>{rows}</table>
+<p><code>{html.escape(entered.command)}</code></p>
+<details class="soft"><summary>{protocol["seconds"]:,.0f} s on {where}, commit {commit}</summary>
+<ul>{runs or "<li>no training</li>"}</ul></details></section>
+"""
+
+
+def _claim(claim: dict[str, Any]) -> str:
+    bounds = [f"{sign} {claim[key]:g}" for key, sign in (("least", "≥"), ("most", "≤")) if key in claim]
+    value = "not finite" if claim["value"] is None else f"{claim['value']:.4g}"
+    return (
+        f'<tr><td>{html.escape(claim["text"])}</td><td class="n">{", ".join(bounds)}</td><td class="n">{value}</td>'
+        f'<td class="n {_class(claim["holds"])}">{"✓ holds" if claim["holds"] else "✗ fails"}</td></tr>'
+    )
+
+
+def _class(holds: bool) -> str:
+    return "holds" if holds else "fails"

@@ -1,0 +1,99 @@
+"""Figures: every one of them is made, and what takes seconds is judged."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jaxgan import figures, plots
+from jaxgan.errors import Problem
+from jaxgan.figures import Claim, Figure, needs
+from jaxgan.parallel import Devices
+
+ALL = figures.entries()
+
+
+@pytest.mark.parametrize("id", ALL)
+def test_every_figure_is_made(tmp_path, id):
+    """In full where nothing is trained, else with runs of a few steps, whose claims mean nothing."""
+    trains = bool(ALL[id].build().runs)
+    result = figures.make(ALL[id], tmp_path, Devices.take(1), reduced=trains)
+    assert result == json.loads((tmp_path / id / "result.json").read_text())
+    assert len(result["claims"]) == len(ALL[id].build().claims) > 0
+    if not trains:
+        failed = [figures.sentence(claim) for claim in result["claims"] if not claim["holds"]]
+        assert not failed
+    assert (tmp_path / id / "figure.pdf").stat().st_size > 5_000
+    with Image.open(tmp_path / id / "figure.png") as picture:
+        pixels = np.asarray(picture.convert("L"))
+    assert min(pixels.shape) > 300
+    assert 0.005 < (pixels < 200).mean() < 0.9
+
+
+@pytest.mark.parametrize(
+    ("value", "least", "most", "holds"),
+    [
+        (1.0, 1.0, 2.0, True),
+        (0.999, 1.0, 2.0, False),
+        (2.001, 1.0, 2.0, False),
+        (np.float32(1.5), 1.0, math.inf, True),
+        (math.nan, -math.inf, math.inf, False),
+        (math.inf, 1.0, math.inf, False),
+        ({"median": 1.5, "low": 0, "high": 3, "seeds": [0, 1.5, 3]}, 1.0, 2.0, True),
+    ],
+)
+def test_a_claim_is_judged_by_its_bounds(value, least, most, holds):
+    judged = Claim("x", "x", least, most).judge({"x": value})
+    assert judged["holds"] is holds
+    json.dumps(judged, allow_nan=False)
+
+
+@pytest.fixture
+def trained(tmp_path):
+    """A figure of a run of the ring, made, and how often its runs were measured."""
+    calls = []
+
+    def measure(runs):
+        calls.append([run.step for run in runs["ring"]])
+        return {"x": [float(run.sample(4, member=1).mean()) for run in runs["ring"]], "y": 1.0, "z": np.ones(3)}
+
+    def plot(found):
+        page, ((ax,),) = plots.panels(1, 1)
+        ax.plot(found["z"])
+        return page
+
+    def build(*at):
+        ring = needs("r3gan/ring", *at, seeds=2, batch_size=8, width=8)
+        return Figure(measure=measure, plot=plot, claims=(Claim("y is 1", "y", 1, 1),), runs={"ring": ring})
+
+    make = lambda *at: figures.make(
+        figures.Entered("test/ring", lambda: build(*at), "Test 2026", "nothing", "1 s"), tmp_path, Devices.take(1)
+    )
+    return tmp_path, calls, make
+
+
+def test_runs_are_trained_once_and_looked_at_where_asked(trained, monkeypatch):
+    root, calls, make = trained
+    monkeypatch.setattr("jaxgan.workdir.git_commit", lambda: "0123")
+    first = make(0, 2, 4, 10, 12, 14, 16)
+    assert calls == [[0, 2, 4, 10, 12, 14, 16]]
+    assert len(set(first["numbers"]["x"])) == 7
+    assert make(0, 2, 4, 10, 12, 14, 16) == first
+    assert len(calls) == 1  # Nothing changed, nothing was done.
+    monkeypatch.setattr("jaxgan.train.train", None)  # The cache has all that the next one needs.
+    assert make(2, 16)["numbers"]["x"] == [first["numbers"]["x"][i] for i in (1, 6)]
+    assert (root / "test/ring/data.npz").exists()
+
+
+def test_a_look_that_was_missed_trains_anew_to_the_same(trained):
+    _, _, make = trained
+    first = make(2, 16)
+    second = make(2, 6, 16)
+    assert second["numbers"]["x"][::2] == first["numbers"]["x"]
+
+
+def test_an_unknown_figure_is_named(tmp_path):
+    with pytest.raises(Problem, match="gan/saturation"):
+        figures.get("gan/saturatoin")
