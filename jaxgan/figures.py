@@ -30,13 +30,14 @@ Looks = Mapping[str, tuple[Run, ...]]  # by the label of a need: the run at each
 class Need:
     """A run that a figure needs: an experiment, the steps to look at it, and what differs from its defaults."""
 
-    name: str
+    experiment: str | Entry  # by name, or one that is not on the register, because it is of use to a figure alone
     at: tuple[int, ...]
     fields: Mapping[str, Any]
 
     def resolve(self, reduced: bool = False) -> tuple[Entry, Config, tuple[int, ...]]:
         """The experiment, its config and the steps; reduced, as many looks at a run of as many steps."""
-        entry, at, fields = registry.get(self.name), self.at, dict(self.fields)
+        entry = registry.get(self.experiment) if isinstance(self.experiment, str) else self.experiment
+        at, fields = self.at, dict(self.fields)
         if reduced:
             at = tuple(range(len(at))) if 0 in at else tuple(range(1, len(at) + 1))
             fields |= {"seeds": min(fields.get("seeds", entry.config.seeds), 2)}
@@ -46,9 +47,9 @@ class Need:
         return entry, dataclasses.replace(entry.config, **fields, **periods, steps=last), at
 
 
-def needs(name: str, *at: int, **fields: Any) -> Need:
-    """The experiment `name` with other `fields`, looked at at the steps `at` (0 is before training)."""
-    return Need(name, at, fields)
+def needs(experiment: str | Entry, *at: int, **fields: Any) -> Need:
+    """The experiment with other `fields`, looked at after the steps `at`, of which 0 is before training."""
+    return Need(experiment, at, fields)
 
 
 @dataclasses.dataclass(frozen=True)

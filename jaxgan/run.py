@@ -51,6 +51,11 @@ class Run:
             raise Problem(f"there is no member {member} in {self.workdir}, which trained {self.config.seeds}")
         return make_sampler(self.experiment)(self.members[member], n, seed)
 
+    def network(self, name: str, member: int = 0) -> Callable[..., Any]:
+        """A network as a function of its inputs, with averaged weights where there are any, and not training."""
+        (found,) = (n for n in self.experiment.game.networks if n.name == name)
+        return found.bind(self.members[member].averaged(), train=False)
+
     def evaluate(self, samples: int = 10_000, seed: int = 0) -> dict[str, Any]:
         """Measure the run: its experiment's metrics with the protocol they were taken by."""
         found = evaluate(self.experiment, self.state, self.config.seeds, samples, seed)

@@ -51,10 +51,10 @@ class WorkDir:
             "git": git_commit(),
         }
         if (self.path / "config.json").exists():
-            there, before = read_config(self.path)
-            if there.name != entry.name:
-                raise Problem(f"{self.path} holds a run of {there.name}; choose another --workdir for {entry.name}")
-            if differ := differences(before, config):
+            there, fields = _read(self.path)
+            if there != entry.name:
+                raise Problem(f"{self.path} holds a run of {there}; choose another --workdir for {entry.name}")
+            if differ := differences(_config(self.path, entry, fields), config):
                 raise Problem(
                     f"{self.path} holds a run with another config: {differ}; "
                     "choose another --workdir, or give the same fields to go on with it"
@@ -73,17 +73,26 @@ class WorkDir:
 
 def read_config(path: Path) -> tuple[Entry, Config]:
     """The experiment and the config that a work directory was made with. Raises Problem if it is not one."""
+    name, fields = _read(path)
+    entry = get(name)
+    return entry, _config(path, entry, fields)
+
+
+def _read(path: Path) -> tuple[str, dict[str, Any]]:
     try:
         record = json.loads((path / "config.json").read_text())
-        entry, fields = get(record["name"]), dict(record["config"])
+        return record["name"], dict(record["config"])
     except FileNotFoundError as error:
         raise Problem(f"{path} is not a work directory: it has no config.json") from error
     except (ValueError, KeyError, TypeError, OSError) as error:
         raise Problem(f"{path / 'config.json'} is damaged: {error}") from error
+
+
+def _config(path: Path, entry: Entry, fields: dict[str, Any]) -> Config:
     if odd := sorted(fields.keys() ^ {f.name for f in dataclasses.fields(entry.config)}):
         raise Problem(f"{path} was made by another version of {entry.name}, which differs in {', '.join(odd)}")
     fields = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
-    return entry, dataclasses.replace(entry.config, **fields)
+    return dataclasses.replace(entry.config, **fields)
 
 
 def differences(there: Config, here: Config) -> str:
