@@ -36,6 +36,11 @@ def batch_mean(x: Array) -> Array:
     return mean(x.mean(0))
 
 
+def gather(x: Array) -> Array:
+    """The whole batch [B, ...] of which this device holds a share of x, in the order of `positions`."""
+    return jax.lax.all_gather(x, AXIS, tiled=True) if bound() else x
+
+
 def size() -> int:
     """How many devices share the batch."""
     return jax.lax.axis_size(AXIS) if bound() else 1
