@@ -216,7 +216,8 @@ def figure(options: Figure) -> None:
         if not options.json:
             print(f"{id}: {found[id].shows} [{found[id].paper}]")
             for claim in result["claims"]:
-                print(f"  {'holds' if claim['holds'] else 'FAILS'}  {figures.sentence(claim)}")
+                mark = "holds" if claim["holds"] else "FAILS"
+                print(f"  {mark}  {claim['text']}: {figures.measured(claim)} ({figures.bound(claim)})")
             print(f"  {options.workdir / id}/figure.png, figure.pdf, data.npz, result.json\n")
     if options.json:
         print(json.dumps(results, indent=2))

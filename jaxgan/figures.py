@@ -22,6 +22,8 @@ from jaxgan.parallel import Devices
 from jaxgan.registry import Config, Entry
 from jaxgan.run import Run
 
+DPI = 200  # of figure.png
+
 Numbers = Mapping[str, Any]  # numbers, lists and dicts of numbers go to result.json, numpy arrays to data.npz
 Looks = Mapping[str, tuple[Run, ...]]  # by the label of a need: the run at each of the steps asked for
 
@@ -224,15 +226,21 @@ def draw(figure: Figure, numbers: Numbers, folder: Path) -> None:
 
     with plots.style():
         page = figure.plot(numbers)
-        page.savefig(folder / "figure.png", dpi=200)
+        page.savefig(folder / "figure.png", dpi=DPI)
         page.savefig(folder / "figure.pdf")
 
 
-def sentence(claim: Mapping[str, Any]) -> str:
-    """A judged claim as a line: its text, the number, and the bounds."""
-    value = "not a finite number" if claim["value"] is None else f"{claim['value']:.4g}"
-    bounds = [f"{word} {claim[key]:g}" for key, word in (("least", "at least"), ("most", "at most")) if key in claim]
-    return f"{claim['text']}: {value} ({', '.join(bounds)})"
+def bound(claim: Mapping[str, Any]) -> str:
+    """What a judged claim asks of its number."""
+    least, most = claim.get("least"), claim.get("most")
+    if least == most:
+        return f"= {least:g}"
+    return ", ".join(f"{sign} {x:g}" for sign, x in (("≥", least), ("≤", most)) if x is not None)
+
+
+def measured(claim: Mapping[str, Any]) -> str:
+    """The number of a judged claim."""
+    return "not finite" if claim["value"] is None else f"{claim['value']:.4g}"
 
 
 def plain(value: Any) -> Any:

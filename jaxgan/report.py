@@ -6,7 +6,9 @@ import itertools
 from pathlib import Path
 from typing import Any
 
-from jaxgan import figures
+from PIL import Image
+
+from jaxgan import figures, plots
 from jaxgan.errors import Problem
 
 STYLE = """
@@ -78,6 +80,8 @@ def _contents(made: list[tuple[figures.Entered, dict[str, Any]]]) -> str:
 
 def _figure(entered: figures.Entered, result: dict[str, Any], folder: Path) -> str:
     picture = base64.b64encode((folder / "figure.png").read_bytes()).decode()
+    with Image.open(folder / "figure.png") as image:
+        width = min(1.0, image.width / figures.DPI / plots.WIDTH)  # of the page's
     rows = "".join(_claim(claim) for claim in result["claims"])
     protocol = result["protocol"]
     runs = "".join(
@@ -88,7 +92,8 @@ def _figure(entered: figures.Entered, result: dict[str, Any], folder: Path) -> s
     where = f"{html.escape(protocol['hardware'])}, {protocol['date']}, jax {protocol['versions']['jax']}"
     commit = (protocol["git"] or "unknown")[:10] + (", reduced" if protocol["reduced"] else "")
     return f"""<section id="{entered.id}"><h3>{entered.id}</h3><p>{html.escape(entered.shows)}</p>
-<img src="data:image/png;base64,{picture}" alt="{html.escape(entered.shows)}">
+<img src="data:image/png;base64,{picture}" alt="{html.escape(entered.shows)}"
+style="width: {width:.0%}">
 <table><tr><th>claim</th><th class="n">bound</th><th class="n">measured</th><th></th></tr>{rows}</table>
 <p><code>{html.escape(entered.command)}</code></p>
 <details class="soft"><summary>{protocol["seconds"]:,.0f} s on {where}, commit {commit}</summary>
@@ -97,10 +102,9 @@ def _figure(entered: figures.Entered, result: dict[str, Any], folder: Path) -> s
 
 
 def _claim(claim: dict[str, Any]) -> str:
-    bounds = [f"{sign} {claim[key]:g}" for key, sign in (("least", "≥"), ("most", "≤")) if key in claim]
-    value = "not finite" if claim["value"] is None else f"{claim['value']:.4g}"
     return (
-        f'<tr><td>{html.escape(claim["text"])}</td><td class="n">{", ".join(bounds)}</td><td class="n">{value}</td>'
+        f"<tr><td>{html.escape(claim['text'])}</td>"
+        f'<td class="n">{figures.bound(claim)}</td><td class="n">{figures.measured(claim)}</td>'
         f'<td class="n {_class(claim["holds"])}">{"✓ holds" if claim["holds"] else "✗ fails"}</td></tr>'
     )
 

@@ -18,6 +18,8 @@ from jaxgan.update import make_update
 
 TESTBEDS = ("dirac", "ring", "grid", "swiss_roll", "digits", "digits_conv")
 METHODS = ("minimax", "non_saturating", "wgan", "wgan_gp", "r3gan")
+# Every method and every testbed at least once, and whatever is not one of their pairs: for what needs many compilations.
+SOME = [n for n in NAMES if n.split("/")[0] not in METHODS[:-1] or n.endswith("/ring")]
 
 
 def test_each_method_is_registered_on_each_testbed():
@@ -44,16 +46,21 @@ def test_only_the_phases_player_moves(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_one_device_eight_devices_and_pmap_agree(name):
+def test_one_device_and_eight_agree(name):
     entry, config = small(name)
     experiment = sgd(entry).build(config)
-    one, eight, pmap = (
-        play(experiment, config, Devices.take(n, how), steps=10)
-        for n, how in ((1, "shard_map"), (8, "shard_map"), (8, "pmap"))
-    )
-    assert gap(one.params, play(experiment, config, Devices.take(1), steps=0).params) > 1e-4
+    one, eight = (play(experiment, config, Devices.take(n), steps=10) for n in (1, 8))
+    start = jax.jit(lambda key: init(experiment.game, key))(jax.random.key(0))
+    assert gap(one.params, start.params) > 1e-4
     assert gap(eight, one) < 1e-5
-    assert gap(pmap, eight) < 1e-5
+
+
+@pytest.mark.parametrize("name", SOME)
+def test_pmap_and_shard_map_agree(name):
+    entry, config = small(name)
+    experiment = sgd(entry).build(config)
+    pmap, shard_map = (play(experiment, config, Devices.take(8, how), steps=10) for how in ("pmap", "shard_map"))
+    assert gap(pmap, shard_map) < 1e-5
 
 
 RESUME = """
@@ -69,10 +76,10 @@ for name in sys.argv[3:]:
 """
 
 
-@pytest.mark.parametrize("dataset", sorted({name.split("/")[1] for name in NAMES}))
+@pytest.mark.parametrize("dataset", sorted({name.split("/")[1] for name in SOME}))
 @pytest.mark.parametrize("seeds", [1, 2])
 def test_a_resumed_run_is_equal_to_the_bit(tmp_path, dataset, seeds):
-    names = [name for name in NAMES if name.endswith(f"/{dataset}") and (seeds == 1 or name.startswith("r3gan/"))]
+    names = [name for name in SOME if name.endswith(f"/{dataset}")][: None if seeds == 1 else 1]
     for name in names:
         train(*small(name, steps=5, seeds=seeds), tmp_path / "halves" / name, Devices.take(1))
     words = [sys.executable, "-c", RESUME, str(tmp_path / "halves"), str(seeds), *names]
