@@ -1,4 +1,4 @@
-"""One page of HTML of every figure that was made: it needs no other file, no network and no script."""
+"""Every figure that was made, on one page of HTML that needs no other file, and its claims as a table of Markdown."""
 
 import base64
 import html
@@ -32,7 +32,7 @@ code { font: .875rem ui-monospace, Menlo, Consolas, monospace; background: #f3f4
 
 
 def write(root: Path, out: Path) -> Path:
-    """Write out/report.html of the results under `root`. Raises Problem if there are none."""
+    """Write out/report.html and out/claims.md of the results under `root`. Raises Problem if there are none."""
     made = [(entered, found) for id, entered in figures.entries().items() if (found := figures.read(root, id))]
     if not made:
         raise Problem(f"no figure was made in {root} yet; `python launch.py figure` lists them")
@@ -56,6 +56,7 @@ def write(root: Path, out: Path) -> Path:
     try:
         out.mkdir(parents=True, exist_ok=True)
         (out / "report.html").write_text(page)
+        (out / "claims.md").write_text(_markdown(made))
     except OSError as error:
         raise Problem(f"cannot write {out / 'report.html'}: {error.strerror}") from error
     return out / "report.html"
@@ -99,6 +100,20 @@ style="width: {width:.0%}">
 <details class="soft"><summary>{protocol["seconds"]:,.0f} s on {where}, commit {commit}</summary>
 <ul>{runs or "<li>no training</li>"}</ul></details></section>
 """
+
+
+def _markdown(made: list[tuple[figures.Entered, dict[str, Any]]]) -> str:
+    rows = ["| `python launch.py` | claim | bound | measured | | time |", "|---|---|---|---|---|---|"]
+    for entered, result in made:
+        first = f"`figure {entered.id}`", f"{result['protocol']['seconds']:,.0f} s"
+        for claim in result["claims"]:
+            mark = "holds" if claim["holds"] else "**fails**"
+            text = claim["text"].replace("|", "\\|")
+            rows.append(
+                f"| {first[0]} | {text} | {figures.bound(claim)} | {figures.measured(claim)} | {mark} | {first[1]} |"
+            )
+            first = "", ""
+    return "\n".join(rows) + "\n"
 
 
 def _claim(claim: dict[str, Any]) -> str:

@@ -18,7 +18,7 @@ from jaxgan.update import make_update
 
 TESTBEDS = ("dirac", "ring", "grid", "swiss_roll", "digits", "digits_conv")
 METHODS = ("minimax", "non_saturating", "wgan", "wgan_gp", "r3gan")
-# Every method and every testbed at least once, and whatever is not one of their pairs: for what needs many compilations.
+# Every method and every testbed at least once, and whatever is not one of their pairs; for what compiles much.
 SOME = [n for n in NAMES if n.split("/")[0] not in METHODS[:-1] or n.endswith("/ring")]
 
 

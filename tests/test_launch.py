@@ -1,6 +1,8 @@
 """The command line, as a person meets it."""
 
+import dataclasses
 import json
+import re
 import subprocess
 import sys
 
@@ -10,7 +12,9 @@ from helpers import NAMES
 from PIL import Image
 
 import launch
-from jaxgan import registry
+from jaxgan import figures, registry
+from jaxgan.errors import Diverged
+from jaxgan.figures import Claim
 
 
 def run(capsys, *words):
@@ -77,6 +81,9 @@ def test_show_counts_parameters(capsys):
         (["evaluate", "nowhere"], "nowhere is not a work directory"),
         (["sample", "nowhere"], "nowhere is not a work directory"),
         (["sample", "nowhere", "--out", "x.gif"], "must end in .png or .npz"),
+        (["figure", "gan/saturatoin"], "no figure 'gan/saturatoin'; did you mean gan/saturation"),
+        (["figure", "saturation"], "did you mean gan/saturation"),
+        (["report"], "no figure was made in runs/figures yet"),
     ],
 )
 def test_a_mistake_is_answered_with_a_sentence(capsys, tmp_path, monkeypatch, words, sentence):
@@ -119,6 +126,54 @@ def test_sample(capsys, workdir, tmp_path):
     code, _, err = run(capsys, "sample", workdir, "--member", 1)
     assert code == 2
     assert "there is no member 1" in err
+
+
+def test_figures_are_listed_made_and_reported(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, out, _ = run(capsys, "figure")
+    assert code == 0
+    assert all(id in out for id in figures.entries())
+    assert "claims hold" not in out
+    code, out, _ = run(capsys, "figure", "gan/saturation")
+    assert code == 0
+    assert out.count("  holds  ") == 3
+    assert "3 of 3 claims hold" in run(capsys, "figure")[1]
+    rows = json.loads(run(capsys, "figure", "--json")[1])
+    assert [row["id"] for row in rows if row["last"]] == ["gan/saturation"]
+    (result,) = json.loads(run(capsys, "figure", "gan/saturation", "--json")[1])
+    assert result["holds"] is True
+    assert {"seconds", "hardware", "versions", "git", "date", "runs"} <= set(result["protocol"])
+    assert run(capsys, "report", "--out", "page")[0] == 0
+    page = (tmp_path / "page" / "report.html").read_text()
+    assert "✓ holds" in page
+    assert "python launch.py figure gan/saturation" in page
+    assert "| `figure gan/saturation` |" in (tmp_path / "page" / "claims.md").read_text()
+    assert not re.search(r'(src|href)="(?!data:|#)', page)  # It needs no other file.
+
+
+def test_a_claim_that_fails_is_exit_code_4_and_a_figure_that_breaks_stops_no_other(capsys, tmp_path, monkeypatch):
+    saturation = figures.get("gan/saturation")
+    never = Claim("the slopes are alike", "ratio", most=1.0)
+
+    def breaks(runs):
+        raise Diverged("d/loss is not finite at step 3")
+
+    made = {
+        "test/fails": lambda: dataclasses.replace(saturation.build(), claims=(never,)),
+        "test/breaks": lambda: dataclasses.replace(saturation.build(), measure=breaks),
+    }
+    register = {id: dataclasses.replace(saturation, id=id, build=build) for id, build in made.items()}
+    monkeypatch.setattr(figures, "_register", {**figures.entries(), **register})
+    code, out, err = run(capsys, "figure", "test/fails", "--workdir", tmp_path)
+    assert code == 4
+    assert "FAILS  the slopes are alike: 2.2" in out
+    assert "claims fail in 1 of 1 figures: test/fails" in err
+    code, out, err = run(capsys, "figure", "test/breaks", "gan/saturation", "--workdir", tmp_path)
+    assert code == 3
+    assert "test/breaks: d/loss is not finite" in err
+    assert out.count("  holds  ") == 3
+    assert run(capsys, "report", "--workdir", tmp_path)[0] == 0
+    assert "✗ fails" in (tmp_path / "report.html").read_text()
 
 
 def test_the_package_imports_without_the_data_libraries():

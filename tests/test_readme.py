@@ -20,7 +20,7 @@ def test_the_example_of_a_new_gan_trains(tmp_path, monkeypatch):
         code for code in re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL) if "@register" in code
     )
     exec(example, {"__name__": "example"})
-    train(*small("lsgan/ring"), tmp_path, Devices.take(1))
+    train(*small("hinge/ring"), tmp_path, Devices.take(1))
     assert jaxgan.load(tmp_path).sample(5).shape == (5, 2)
 
 
