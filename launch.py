@@ -17,6 +17,8 @@ import tyro
 import experiments  # noqa: F401  Registers them.
 import jaxgan
 from jaxgan import figures, pictures, registry
+from jaxgan.data import datasets
+from jaxgan.data.prepare import prepare
 from jaxgan.errors import Problem, Stopped, Unmet
 from jaxgan.parallel import Devices, Parallel
 
@@ -29,6 +31,7 @@ USAGE = """usage: python launch.py VERB ...
   sample WORKDIR [--out FILE]   draw from a run, to a .png or an .npz
   figure [ID ...]               make a paper's figure and judge its claims; without an id, list them
   report [--out DIR]            all figures that were made, on one page of HTML
+  data NAME                     prepare a data set of TFDS, or look at a folder of images, and show what is in it
 
 `python launch.py VERB --help` says more."""
 
@@ -97,6 +100,21 @@ class Report:
 
     workdir: Path = Path("runs/figures")  # where the figures are
     out: Path | None = None  # the folder to write to; WORKDIR if not given
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+    """Prepare a data set if it is not there, and show what is in it: shape, range, mean, classes."""
+
+    name: tyro.conf.Positional[str]  # `mnist` or another of TFDS's names, or a folder of images, each subfolder a class
+    split: str = "train"  # of a TFDS data set, as TFDS writes it
+    data_dir: Path | None = (
+        None  # where TFDS keeps them; $JAXGAN_DATA_DIR or ~/tensorflow_datasets if not given
+    )
+    size: int | None = None  # side of the square that images are cropped and resized to; a folder needs it
+    channels: int = 3  # of the images of a folder, 1 or 3
+    refuse: bool = False  # fail where a file of a folder is no good image, instead of leaving it out
+    json: bool = False  # print an object
 
 
 def list_(options: List) -> None:
@@ -242,6 +260,27 @@ def report(options: Report) -> None:
     print(f"{out}: open it in a browser")
 
 
+def data(options: Data) -> None:
+    """Show what a model would be trained on."""
+    path, odd = Path(options.name), {}
+    if path.is_dir():
+        if options.size is None:
+            raise Problem(f"say to which --size the images of {path} are to be cropped and resized, such as 64")
+        found, odd = datasets.folder(path, options.size, options.channels, options.refuse)
+    else:
+        prepare(options.name, options.data_dir)
+        found = datasets.tfds(options.name, options.split, size=options.size, directory=options.data_dir)
+    about = found.statistics()
+    if options.json:
+        print(json.dumps(about | {"left_out": odd}, indent=2))
+        return
+    for file, why in odd.items():
+        print(f"left out: {file} {why}", file=sys.stderr)
+    for name, value in about.items():
+        counts = ", ".join(f"{k} {v:,}" for k, v in value.items()) if isinstance(value, dict) else _cell(value)
+        print(f"{name:10}{counts}")
+
+
 VERBS: dict[str, tuple[type, Callable[[Any], None]]] = {
     "list": (List, list_),
     "show": (Show, show),
@@ -249,6 +288,7 @@ VERBS: dict[str, tuple[type, Callable[[Any], None]]] = {
     "sample": (Sample, sample),
     "figure": (Figure, figure),
     "report": (Report, report),
+    "data": (Data, data),
 }
 
 

@@ -176,6 +176,25 @@ def test_a_claim_that_fails_is_exit_code_4_and_a_figure_that_breaks_stops_no_oth
     assert "✗ fails" in (tmp_path / "report.html").read_text()
 
 
+def test_a_folder_of_images_is_described(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "photos").mkdir()
+    Image.new("RGB", (20, 30), (10, 20, 30)).save(tmp_path / "photos" / "a.png")
+    (tmp_path / "photos" / "b.txt").write_text("")
+    code, out, err = run(capsys, "data", tmp_path / "photos", "--size", 16)
+    assert code == 0
+    assert "16 x 16 x 3" in out
+    assert "10, 20, 30" in out
+    assert "left out: b.txt is not named as an image" in err
+    about = json.loads(run(capsys, "data", tmp_path / "photos", "--size", 16, "--json")[1])
+    assert about["images"] == 1
+    assert about["left_out"] == {"b.txt": "is not named as an image"}
+    code, _, err = run(capsys, "data", tmp_path / "photos")
+    assert code == 2
+    assert "say to which --size" in err
+    assert run(capsys, "data", tmp_path / "photos", "--size", 16, "--refuse")[0] == 2
+
+
 def test_the_package_imports_without_the_data_libraries():
     heavy = "tensorflow_datasets", "grain", "sklearn", "orbax", "matplotlib"
     text = f"import sys, jaxgan, experiments; print([m for m in {heavy} if m in sys.modules])"
