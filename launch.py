@@ -108,9 +108,7 @@ class Data:
 
     name: tyro.conf.Positional[str]  # `mnist` or another of TFDS's names, or a folder of images, each subfolder a class
     split: str = "train"  # of a TFDS data set, as TFDS writes it
-    data_dir: Path | None = (
-        None  # where TFDS keeps them; $JAXGAN_DATA_DIR or ~/tensorflow_datasets if not given
-    )
+    data_dir: Path | None = None  # where TFDS keeps them; $JAXGAN_DATA_DIR or ~/tensorflow_datasets if not given
     size: int | None = None  # side of the square that images are cropped and resized to; a folder needs it
     channels: int = 3  # of the images of a folder, 1 or 3
     refuse: bool = False  # fail where a file of a folder is no good image, instead of leaving it out
