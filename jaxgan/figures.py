@@ -157,7 +157,8 @@ def make(entered: Entered, root: Path, devices: Devices, reduced: bool = False) 
     before = read(root, entered.id)
     if before and {k: before["protocol"].get(k) for k in asked} == asked and not (asked["git"] or "").endswith("+"):
         return before
-    looks = {label: fetch(*want, root / "cache", devices) for label, want in wanted.items()}
+    cache = root / "cache"
+    looks = {label: fetch(*want, cache, devices) for label, want in wanted.items()}
     started = time.perf_counter()
     numbers = figure.measure(looks)
     claims = [claim.judge(numbers) for claim in figure.claims]
@@ -170,6 +171,8 @@ def make(entered: Entered, root: Path, devices: Devices, reduced: bool = False) 
         }
         for label, seen in looks.items()
     }
+    if any(one["git"] != asked["git"] for one in trained.values()):
+        print(f"{entered.id}: its runs were trained by another commit; to do that anew delete {cache}", file=sys.stderr)
     spent = sum(one["seconds"] for one in trained.values()) + time.perf_counter() - started
     result = {
         "id": entered.id,

@@ -26,7 +26,7 @@ def test_each_method_is_registered_on_each_testbed():
     assert {f"{method}/{testbed}" for method in METHODS for testbed in TESTBEDS} <= set(NAMES)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SOME)
 def test_only_the_phases_player_moves(name):
     entry, config = small(name)
     experiment = entry.build(config)
