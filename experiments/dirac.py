@@ -9,21 +9,25 @@ steps of size h, in turn. The equilibrium is theta = psi = 0, and it depends on 
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import Array
 
-from jaxgan import losses, optim, penalties, pictures
+from jaxgan import latents, losses, optim, penalties, pictures
 from jaxgan.data.source import density
-from jaxgan.game import Network, spec
+from jaxgan.game import Game, Network, Phase, TrainState, init, spec
 from jaxgan.objectives import Penalty, two_player
 from jaxgan.registry import Config, Experiment, register
+from jaxgan.update import make_update
 
 PAPER = "Mescheder et al. 2018, arXiv 1801.04406"
+H = 0.2  # step size of both players
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -36,7 +40,7 @@ class Dirac(Config):
     sample_every: int = 100  # steps, a multiple of log_every
     evaluate_every: int = 10  # steps, a multiple of log_every
     save_every: int = 100  # steps, a multiple of log_every
-    h: float = 0.2  # step size of both players
+    h: float = H  # step size of both players
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -62,12 +66,11 @@ class ZeroCentred(Dirac):
 
 
 class Point(nn.Module):
-    """The generator: every sample [B, 1] is theta, which starts at 1."""
+    """The generator: samples [B, 1] are theta, which starts at 1, moved by the noise z [B, 1]."""
 
     @nn.compact
     def __call__(self, z: Array, train: bool = True) -> Array:
-        theta = self.param("theta", nn.initializers.ones, (1,))
-        return jnp.broadcast_to(theta, (len(z), 1))
+        return self.param("theta", nn.initializers.ones, (1,), z.dtype)[None] + z
 
 
 class Slope(nn.Module):
@@ -75,40 +78,98 @@ class Slope(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array, train: bool = True) -> Array:
-        return x @ self.param("psi", nn.initializers.ones, (1,))
+        return x @ self.param("psi", nn.initializers.ones, (1,), x.dtype)
+
+
+GENERATOR = Network("generator", Point(), (spec(1),))
+DISCRIMINATOR = Network("discriminator", Slope(), (spec(1),))
+
+
+def noise(std: float, keys: Array) -> Array:
+    """What moves data and samples alike, [B, 1]: instance noise N(0, std²), or nothing."""
+    return std * latents.normal(keys, 1) if std else jnp.zeros([len(keys), 1])
+
+
+def make_game(
+    loss: losses.Adversarial,
+    h: float = H,
+    *,
+    penalty: Penalty | None = None,
+    clip: float | None = None,
+    std: float = 0.0,
+    **options: Any,
+) -> Game:
+    """The Dirac-GAN: gradient descent from (1, 1) with steps of size h. `options` go to `two_player`."""
+    return two_player(
+        GENERATOR,
+        DISCRIMINATOR,
+        loss,
+        functools.partial(noise, std),
+        g_optimizer=optax.sgd(h),
+        d_optimizer=optax.chain(optax.sgd(h), optax.identity() if clip is None else optim.clip_weights(clip)),
+        penalty=penalty,
+        **options,
+    )
+
+
+def play(game: Game, start: Array, steps: int, *, std: float = 0.0, draws: int = 1, seed: int = 0) -> Array:
+    """The path [steps + 1, 2] of (theta, psi) from `start` [2]; a step has one move of the generator.
+
+    With instance noise of `std` a batch is `draws` examples; without, all examples are alike.
+    """
+    update = make_update(game)
+    data_key, noise_key = jax.random.split(jax.random.key(seed))
+    (every,) = (phase.every for phase in game.phases if phase.player == "generator")
+
+    def move(due: tuple[Phase, ...], state: TrainState) -> TrainState:
+        keys = latents.each(jax.random.fold_in(data_key, state.step), jnp.arange(draws))
+        return update(due, state, {"real": noise(std, keys), "index": jnp.arange(draws)}, noise_key)[0]
+
+    def step(state: TrainState, _: None) -> tuple[TrainState, Array]:
+        if every > 1:
+            state = jax.lax.fori_loop(0, every - 1, lambda _, state: move(game.due(0), state), state)
+        state = move(game.due(every - 1), state)
+        return state, jnp.concatenate([state.params["generator"]["theta"], state.params["discriminator"]["psi"]])
+
+    state = init(game, jax.random.key(0)).using(generator={"theta": start[:1]}, discriminator={"psi": start[1:]})
+    return jnp.concatenate([start[None], jax.lax.scan(step, state, length=steps)[1]])
+
+
+def jacobian(step: Callable[[Array], Array]) -> np.ndarray:
+    """The derivative [2, 2] at the equilibrium of a step from (theta, psi) to the next, in float64."""
+    with jax.enable_x64(True):
+        return np.asarray(jax.jit(jax.jacfwd(step))(jnp.zeros(2)))
+
+
+def radius(path: np.ndarray) -> np.ndarray:
+    """Mean distance to the equilibrium over the last 100 steps of paths [..., T, 2]."""
+    return np.linalg.norm(np.float64(path[..., -100:, :]), axis=-1).mean(-1)
+
+
+def zero_centred(side: str, gamma: float | Array) -> Penalty:
+    """R1, at reals, or R2, at fakes, weighted by the paper's gamma."""
+    if side == "real":
+        return lambda critic, real, fake, key: gamma * penalties.r1(critic, real)
+    return lambda critic, real, fake, key: gamma * penalties.r2(critic, fake)
 
 
 def build(
-    loss: losses.Adversarial,
-    config: Dirac,
-    penalty: Penalty | None = None,
-    clip: optax.GradientTransformation | None = None,
+    loss: losses.Adversarial, config: Dirac, penalty: Penalty | None = None, clip: float | None = None
 ) -> Experiment:
     """Alternating gradient descent from (1, 1)."""
-    generator, discriminator = Network("generator", Point(), (spec(1),)), Network("discriminator", Slope(), (spec(1),))
-    latent = lambda keys: jnp.zeros([len(keys), 1])
-    game = two_player(
-        generator,
-        discriminator,
-        loss,
-        latent,
-        g_optimizer=optax.sgd(config.h),
-        d_optimizer=optax.chain(optax.sgd(config.h), clip or optax.identity()),
-        penalty=penalty,
-    )
 
     def evaluate(samples: np.ndarray) -> Mapping[str, float]:
         return {"distance": float(np.abs(samples).mean())}
 
-    data = np.zeros([1_000, 1])
+    game, data = make_game(loss, config.h, penalty=penalty, clip=clip), np.zeros([1_000, 1])
     picture = lambda samples: pictures.line(samples, data, limits=(-2.0, 2.0))
-    sample = lambda state, keys: generator.bind(state, train=False)(latent(keys))
+    sample = lambda state, keys: GENERATOR.bind(state, train=False)(noise(0.0, keys))
     return Experiment(game, density(lambda key: jnp.zeros([1])), sample, evaluate, picture)
 
 
 def clipped(config: Clipped) -> Experiment:
     """WGAN."""
-    return build(losses.wasserstein, config, clip=optim.clip_weights(config.clip))
+    return build(losses.wasserstein, config, clip=config.clip)
 
 
 def one_centred(config: OneCentred) -> Experiment:
@@ -120,7 +181,7 @@ def one_centred(config: OneCentred) -> Experiment:
     return build(losses.wasserstein, config, penalty)
 
 
-def zero_centred(config: ZeroCentred) -> Experiment:
+def both_centred(config: ZeroCentred) -> Experiment:
     """RpGAN + R1 + R2."""
 
     def penalty(critic: penalties.Critic, real: Array, fake: Array, key: Array) -> Array:
@@ -134,7 +195,7 @@ for name, config, make, shows in (
     ("non_saturating", Dirac(), functools.partial(build, losses.non_saturating), "spirals in, ever more slowly"),
     ("wgan", Clipped(), clipped, "clipped, it circles still"),
     ("wgan_gp", OneCentred(), one_centred, "the 1-centred penalty does not converge either"),
-    ("r3gan", ZeroCentred(), zero_centred, "the 0-centred penalties converge, exponentially"),
+    ("r3gan", ZeroCentred(), both_centred, "the 0-centred penalties converge, exponentially"),
 ):
     register(f"{name}/dirac", config, paper=PAPER, dataset="a point mass at 0", shows=shows, cost="3 s, 2 CPU cores")(
         make

@@ -1,13 +1,18 @@
-"""Games of one generator against one discriminator: what most papers change is a loss, a penalty or an optimiser."""
+"""Games of one generator against one discriminator, and games made of games, whatever their losses are.
 
+What most papers change is a loss, a penalty or an optimiser: `two_player`. A player may also mind what the other would
+do: `unrolled`, `consensus`.
+"""
+
+import dataclasses
 from collections.abc import Callable
 
 import jax
 import optax
 from jax import Array
 
-from jaxgan import latents
-from jaxgan.game import Batch, Game, Network, Phase, Player, TrainState
+from jaxgan import axis, latents
+from jaxgan.game import Batch, Game, Network, Params, Phase, Player, TrainState
 from jaxgan.losses import Adversarial
 
 Latent = Callable[[Array], Array]  # keys [B] -> z [B, Z]
@@ -62,3 +67,62 @@ def two_player(
         ema={} if ema is None else {G.name: ema},
         simultaneous=simultaneous,
     )
+
+
+def unrolled(game: Game, k: int) -> Game:
+    """Return the game whose generator meets the discriminator as it would be after `k` more moves of its own.
+
+    The moves are of the discriminator's optimiser, from its state, on one batch and one draw of noise, and the
+    generator's gradient goes through them (Metz et al. 2016, Eqs. 7 to 9). The discriminator itself moves as before.
+    Adam wants `eps_root` above 0 here: where a gradient is 0 its slope is infinite. Phases are found by their players.
+    """
+    if k == 0:
+        return game
+    player = game.players["discriminator"]
+    (descent,) = (phase for phase in game.phases if phase.player == "discriminator")
+
+    def ahead(state: TrainState, batch: Batch, key: Array) -> TrainState:
+        def move(carry, _):
+            own, opt = carry
+            grads = _gradient(game, descent, state.using(**own), batch, key)
+            with jax.numpy_dtype_promotion("standard"):  # As in `update`.
+                updates, opt = player.optimizer.update(grads, opt, own)
+            return (optax.apply_updates(own, updates), opt), None
+
+        own = {name: state.params[name] for name in player.networks}
+        (own, _), _ = jax.lax.scan(move, (own, state.opt["discriminator"]), length=k)
+        return state.using(**own)
+
+    def look(phase: Phase) -> Phase:
+        def loss(state: TrainState, batch: Batch, key: Array):
+            ahead_key, key = jax.random.split(key)
+            return phase.loss(ahead(state, batch, ahead_key), batch, key)
+
+        return dataclasses.replace(phase, loss=loss) if phase.player == "generator" else phase
+
+    return dataclasses.replace(game, phases=tuple(look(phase) for phase in game.phases))
+
+
+def consensus(game: Game, weight: float) -> Game:
+    """Return the game whose losses all gain weight / 2 ||v||², where v is made of every loss's gradient.
+
+    Each is the gradient in the parameters of the loss's own player (Mescheder et al. 2017, The numerics of GANs).
+    """
+
+    def agree(phase: Phase) -> Phase:
+        def loss(state: TrainState, batch: Batch, key: Array):
+            key, *keys = jax.random.split(key, 1 + len(game.phases))
+            value, (after, metrics) = phase.loss(state, batch, key)
+            v = [_gradient(game, p, state, batch, k) for p, k in zip(game.phases, keys, strict=True)]
+            square = 0.5 * optax.tree.norm(v, squared=True)
+            return value + weight * square, (after, {**metrics, "consensus": square})
+
+        return dataclasses.replace(phase, loss=loss)
+
+    return dataclasses.replace(game, phases=tuple(agree(phase) for phase in game.phases))
+
+
+def _gradient(game: Game, phase: Phase, state: TrainState, batch: Batch, key: Array) -> dict[str, Params]:
+    """The gradient of a phase's loss in its player's parameters, over the whole batch, on all devices."""
+    own = {name: state.params[name] for name in game.players[phase.player].networks}
+    return axis.mean(jax.grad(lambda own: phase.loss(state.using(**own), batch, key)[0])(own))
