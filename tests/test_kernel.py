@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from jaxgan.evaluate.kernel import mmd
+from jaxgan.evaluate.kernel import kernel_distance, mmd
 
 
 def test_mmd_of_two_gaussians_is_the_closed_form():
@@ -17,3 +17,21 @@ def test_mmd_of_a_set_with_itself_is_zero_and_order_does_not_matter():
     points = np.random.default_rng(1).normal(size=[50, 3])
     assert mmd(points, points[::-1], 1.0) < 1e-7
     assert mmd(points, points + 1, 1.0) == pytest.approx(mmd(points + 1, points, 1.0))
+
+
+def test_kernel_distance_is_unbiased_and_the_sum_over_pairs():
+    rng = np.random.default_rng(2)
+    a, b = rng.normal(size=[30, 4]), rng.normal(size=[30, 4])
+    k = lambda x, y: (x @ y / 4 + 1) ** 3
+    pairs = lambda p, q: np.mean([k(x, y) for i, x in enumerate(p) for j, y in enumerate(q) if p is not q or i != j])
+    want = pairs(a, a) + pairs(b, b) - 2 * pairs(a, b)
+    assert kernel_distance(a, b, subsets=1, size=30)["mean"] == pytest.approx(want)
+    same = kernel_distance(rng.normal(size=[3_000, 8]), rng.normal(size=[3_000, 8]), subsets=50, size=200)
+    assert abs(same["mean"]) < 3 * same["std"] / np.sqrt(10)
+    apart = kernel_distance(rng.normal(size=[500, 8]), rng.normal(size=[500, 8]) + 0.5, subsets=5, size=500)
+    assert apart["mean"] > 10 * abs(same["mean"])
+
+
+def test_kernel_distance_of_too_few_is_refused():
+    with pytest.raises(ValueError, match="fewer than the 1000 of a subset"):
+        kernel_distance(np.zeros([5, 2]), np.zeros([2_000, 2]))

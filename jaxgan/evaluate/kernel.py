@@ -12,6 +12,26 @@ def mmd(a: np.ndarray, b: np.ndarray, std: float) -> float:
     return float(np.sqrt(max(kernel(a, a) + kernel(b, b) - 2 * kernel(a, b), 0.0)))
 
 
+def kernel_distance(
+    real: np.ndarray, fake: np.ndarray, subsets: int = 100, size: int = 1_000, seed: int = 0
+) -> dict[str, float]:
+    """Squared maximum mean discrepancy of features [N, D] and [M, D] by the kernel (x·y / D + 1)³; on Inception, KID.
+
+    The mean of the unbiased estimates of random subsets, without repetition in each, and their standard deviation
+    (Bińkowski et al. 2018, section 4). It may be negative. Raises ValueError if there are fewer rows than `size`.
+    """
+    if min(len(real), len(fake)) < size:
+        raise ValueError(f"{len(real)} reals and {len(fake)} fakes are fewer than the {size} of a subset")
+    rng, d = np.random.default_rng(seed), real.shape[1]
+    kernel = lambda p, q: (p @ q.T / d + 1) ** 3
+    within = lambda p: (kernel(p, p).sum() - (((p**2).sum(1) / d + 1) ** 3).sum()) / (size * (size - 1))
+    found = []
+    for _ in range(subsets):
+        a, b = (np.float64(x[rng.choice(len(x), size, replace=False)]) for x in (real, fake))
+        found.append(within(a) + within(b) - 2 * kernel(a, b).mean())
+    return {"mean": float(np.mean(found)), "std": float(np.std(found))}
+
+
 def _square_distance(p: np.ndarray, q: np.ndarray) -> np.ndarray:
     p, q = np.float64(p), np.float64(q)
     return np.maximum((p**2).sum(1)[:, None] + (q**2).sum(1) - 2 * p @ q.T, 0.0)
