@@ -7,7 +7,7 @@ from jaxgan.evaluate.kernel import kernel_distance, mmd
 def test_mmd_of_two_gaussians_is_the_closed_form():
     # For unit Gaussians m apart in D dimensions, E k = (s²/(s²+2))^(D/2) exp(-d²/(2(s²+2))), d the distance of means.
     rng, m, s = np.random.default_rng(0), 1.0, 0.7
-    a, b = rng.normal(size=[4_000, 2]), rng.normal(size=[4_000, 2]) + [m, 0]
+    a, b = rng.normal(size=[4_000, 2]), rng.normal(size=[4_000, 2]) + np.array([m, 0])
     same = s**2 / (s**2 + 2)
     exact = np.sqrt(2 * same * (1 - np.exp(-(m**2) / (2 * (s**2 + 2)))))
     assert mmd(a, b, s) == pytest.approx(exact, rel=0.03)
