@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import flax.linen as nn
 from jax import Array
@@ -41,13 +42,14 @@ class ConvTranspose(Conv):
     convolve = staticmethod(conv_transpose2d)
 
 
-def batch_norm(
-    train: bool, momentum: float = 0.9, epsilon: float = 1e-5, scale_init: Initializer = nn.initializers.ones
-) -> nn.BatchNorm:
-    """Return a layer that normalises by the statistics of the whole batch, over all devices that share it."""
+def batch_norm(train: bool, momentum: float = 0.9, **options: Any) -> nn.BatchNorm:
+    """Return a layer that normalises by the statistics of the whole batch, over all devices that share it.
+
+    `options` are those of flax's BatchNorm, which adds 1e-5 to variances unless told otherwise.
+    """
     # Only training needs the other devices' examples.
     shared = axis.AXIS if train and axis.bound() else None
-    return nn.BatchNorm(not train, axis_name=shared, momentum=momentum, epsilon=epsilon, scale_init=scale_init)
+    return nn.BatchNorm(not train, axis_name=shared, momentum=momentum, **options)
 
 
 def spectral_norm(train: bool, layer: nn.Module) -> Callable[[Array], Array]:
