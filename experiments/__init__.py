@@ -2,17 +2,4 @@
 
 from experiments import cyclegan, dirac, dragan, gan, improved, lsgan, mescheder, r3gan, sngan, ttur, wgan, wgan_gp
 
-__all__ = [
-    "cyclegan",
-    "dirac",
-    "dragan",
-    "gan",
-    "improved",
-    "lsgan",
-    "mescheder",
-    "r3gan",
-    "sngan",
-    "ttur",
-    "wgan",
-    "wgan_gp",
-]
+__all__ = ["cyclegan", "dirac", "dragan", "gan", "improved", "lsgan", "mescheder", "r3gan", "sngan", "ttur", "wgan", "wgan_gp"]
