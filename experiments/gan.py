@@ -2,6 +2,7 @@
 
     python launch.py train minimax/ring
     python launch.py train non_saturating/digits_conv
+    python launch.py figure gan/fig1
 
 Both objectives share the discriminator's cross-entropy (Eq. 1). With `minimax` the generator ascends it, and learns
 little while the discriminator is sure; with `non_saturating` it descends the cross-entropy of the wrong labels instead
@@ -19,9 +20,13 @@ import numpy as np
 import optax
 
 from experiments import testbeds
-from jaxgan import figures, losses, plots
-from jaxgan.figures import Claim, Figure
-from jaxgan.registry import Experiment
+from jaxgan import figures, latents, losses, metrics, pictures, plots
+from jaxgan.data.source import density
+from jaxgan.figures import Claim, Figure, needs
+from jaxgan.game import Network, spec
+from jaxgan.networks import mlp
+from jaxgan.objectives import two_player
+from jaxgan.registry import Entry, Experiment
 
 PAPER = "Goodfellow et al. 2014, arXiv 1406.2661"
 
@@ -48,6 +53,112 @@ for name, shows in (
 ):
     on_all = testbeds.on_all(name, Config, paper=PAPER, shows=shows, plane={"g_lr": 1e-3, "d_lr": 1e-3})
     on_all(functools.partial(build, getattr(losses, name)))
+
+
+MEAN, STD = 2.0, 0.5  # of the data of fig1
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Line(Config):
+    """A GAN on the real line. Rates fall to 0 along half a cosine, so that the game comes to rest."""
+
+    steps: int = 20_000
+    batch_size: int = 512
+    latent: int = 1
+    width: int = 64
+    g_lr: float = 3e-4
+    d_lr: float = 3e-3
+    k: int = 5  # moves of the discriminator to one of the generator, Algorithm 1
+    fall: int = 20_000  # steps until the rates are 0
+
+
+def on_a_line(config: Line) -> Experiment:
+    """Data N(2, 1/4), z from N(0, 1); two hidden layers of ReLU in both networks."""
+    G = Network("generator", mlp.Generator((1,), config.width, depth=2), (spec(config.latent),))
+    D = Network("discriminator", mlp.Critic(config.width, depth=2, activation=jax.nn.relu), (spec(1),))
+    falling = lambda lr, steps: optax.adam(optax.cosine_decay_schedule(lr, steps), config.b1, config.b2)
+    latent = lambda keys: latents.normal(keys, config.latent)
+    draw = lambda key: MEAN + STD * jax.random.normal(key, [1])
+    data = jax.vmap(draw)(jax.random.split(jax.random.key(0), 4_000))
+    return Experiment(
+        two_player(
+            G,
+            D,
+            losses.non_saturating,
+            latent,
+            g_optimizer=falling(config.g_lr, config.fall // config.k),
+            d_optimizer=falling(config.d_lr, config.fall),
+            n_critic=config.k,
+        ),
+        density(draw),
+        sample=lambda state, keys: G.bind(state, train=False)(latent(keys)),
+        evaluate=lambda samples: {"mean": float(samples.mean()), "std": float(samples.std())},
+        picture=lambda samples: pictures.line(samples, np.asarray(data)),
+        pictured=2_000,
+    )
+
+
+@figures.register(
+    "gan/fig1",
+    paper=PAPER,
+    shows="a GAN on the real line, from the first steps to the end: D, the densities, and the D that is best",
+    cost="2 min, 2 CPU cores",
+)
+def fig1() -> Figure:
+    """Five seeds, of which the first is drawn; D* = p_data / (p_data + p_g) with p_g of 50,000 equal steps of z."""
+    line = Entry("non_saturating/line", Line(), on_a_line, PAPER, "N(2, 1/4)", "a GAN on the real line", "")
+    at, width = np.linspace(0, 4, 161), 4 / 160
+    data = np.exp(-0.5 * ((at - MEAN) / STD) ** 2) / (STD * np.sqrt(2 * np.pi))
+    bulk = np.abs(at - MEAN) <= 2.3263 * STD  # from the first percentile to the last
+    z = jax.scipy.special.ndtri((jnp.arange(50_000, dtype=jnp.float32) + 0.5) / 50_000)[:, None]
+
+    def look(run: figures.Run, member: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        G, D = run.network("generator", member), run.network("discriminator", member)
+        counts, _ = np.histogram(G(z), np.append(at, 4 + width) - width / 2)
+        p_g = counts / len(z) / width
+        return p_g, np.asarray(jax.nn.sigmoid(D(jnp.float32(at)[:, None]))), data / (data + p_g)
+
+    def measure(runs: figures.Looks) -> figures.Numbers:
+        *_, end = looks = runs["line"]
+        found = np.array([look(end, member) for member in range(end.config.seeds)])
+        D, best = found[:, 1, bulk], found[:, 2, bulk]
+        drawn = np.linspace(-2.5, 2.5, 21)
+        return {
+            "at": at,
+            "data": data,
+            "steps": [run.step for run in looks],
+            "panels": np.array([look(run, 0) for run in looks]),
+            "z": drawn,
+            "x": np.array([run.network("generator")(jnp.float32(drawn)[:, None])[:, 0] for run in looks]),
+            "error": metrics.summary(np.abs(D - best).max(1)),
+            "from_half": metrics.summary(np.abs(D - 0.5).max(1)),
+        }
+
+    def plot(found: Mapping[str, Any]) -> Any:
+        page, (axes,) = plots.panels(1, 4, height=2.3, sharex=True, sharey=True)
+        for ax, step, (p_g, D, best), x in zip(axes, found["steps"], found["panels"], found["x"], strict=True):
+            ax.plot(found["at"], found["data"], ":", color="black", label="p_data")
+            ax.plot(found["at"], p_g, color=plots.COLOURS[2], label="p_g")
+            ax.plot(found["at"], D, "--", color=plots.COLOURS[0], label="D")
+            ax.plot(found["at"], best, color=plots.COLOURS[1], linewidth=0.6, label="D*")
+            ax.plot([MEAN + STD * found["z"], x], [-0.7, -0.2], color="grey", linewidth=0.4)
+            ax.axhline(-0.2, color="black", linewidth=0.6)
+            ax.axhline(-0.7, color="black", linewidth=0.6)
+            ax.set(title=f"step {step:,}", xlabel="x", xlim=(0, 4), ylim=(-0.75, 2.6), yticks=(0, 0.5, 1, 2))
+        axes[0].set_ylabel("density, and D in [0, 1]")
+        axes[0].text(0.05, -0.66, "z", fontsize=7)
+        axes[0].legend(loc="upper left", ncols=2)
+        return page
+
+    return Figure(
+        measure=measure,
+        plot=plot,
+        runs={"line": needs(line, 100, 500, 2_500, 20_000, seeds=5)},
+        claims=(
+            Claim("at the end, largest |D - D*| from the first percentile of the data to the last", "error", most=0.1),
+            Claim("at the end, largest |D - 1/2| there", "from_half", most=0.1),
+        ),
+    )
 
 
 @figures.register(
