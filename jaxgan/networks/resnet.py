@@ -45,9 +45,8 @@ class Generator(nn.Module):
             norm = lambda x: ConditionalNorm(self.classes)(x, labels, train)
         else:
             norm = lambda x: batch_norm(train)(x)
-        x = nn.Dense(self.bottom**2 * self.first, kernel_init=OUTER)(z).reshape(
-            -1, self.bottom, self.bottom, self.first
-        )
+        smallest = (self.bottom, self.bottom, self.first)
+        x = nn.Dense(math.prod(smallest), kernel_init=OUTER)(z).reshape(-1, *smallest)
         for width in self.widths:
             # No bias before a norm.
             inner = Conv(width, (3, 3), kernel_init=INNER, use_bias=False)(upsample(nn.relu(norm(x))))
