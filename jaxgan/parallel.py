@@ -34,6 +34,12 @@ class Devices:
             raise Problem(f"{count} devices asked for; there are {len(there)} ({there[0].device_kind})")
         return cls(jax.make_mesh((count or len(there),), (AXIS,), (AxisType.Auto,), devices=there[:count]), parallel)
 
+    @classmethod
+    def take_local(cls) -> "Devices":
+        """Those of this process: for what it computes without the others."""
+        there = jax.local_devices()
+        return cls(jax.make_mesh((len(there),), (AXIS,), (AxisType.Auto,), devices=there))
+
     @property
     def replicated(self) -> NamedSharding:
         """The sharding of the state and the data: a whole copy on each device."""
@@ -61,6 +67,10 @@ class Devices:
         # check_vma=False: else gradients in a replicated state arrive summed, and averaged they stay N times too big.
         mapped = jax.shard_map(play, mesh=self.mesh, in_specs=P(), out_specs=P(), check_vma=False)
         return jax.jit(mapped, donate_argnums=0)
+
+    def map(self, f: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+        """Compile `f(shared, rows)`, which treats each of the rows [N, ...] by itself, to split them evenly."""
+        return jax.jit(jax.shard_map(f, mesh=self.mesh, in_specs=(P(), P(AXIS)), out_specs=P(AXIS)))
 
     def carried(self, tree: Any) -> Any:
         """Lay out a replicated tree as compiled rounds carry it: for pmap, stacked over this process's devices."""
