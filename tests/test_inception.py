@@ -11,7 +11,8 @@ from inception_weights import convolutions, random_images, random_weights
 
 from jaxgan.errors import Problem
 from jaxgan.evaluate import inception
-from jaxgan.evaluate.inception import Features, Inception, Weights, features, load, prepare
+from jaxgan.evaluate.inception import Weights, features, load, prepare
+from jaxgan.networks.inception import Features, Inception
 
 # Of one image and random weights, by another implementation: PyTorch's functions in float64. For each block the mean of
 # the absolute values, and then the values at some places.
