@@ -1,5 +1,33 @@
 """The registered experiments: one file per paper. Importing this package puts them on the register."""
 
-from experiments import cyclegan, dirac, dragan, gan, improved, lsgan, mescheder, r3gan, sngan, ttur, wgan, wgan_gp
+from experiments import (
+    cyclegan,
+    dirac,
+    dragan,
+    gan,
+    improved,
+    lsgan,
+    mescheder,
+    pacgan,
+    r3gan,
+    sngan,
+    ttur,
+    wgan,
+    wgan_gp,
+)
 
-__all__ = ["cyclegan", "dirac", "dragan", "gan", "improved", "lsgan", "mescheder", "r3gan", "sngan", "ttur", "wgan", "wgan_gp"]
+__all__ = [
+    "cyclegan",
+    "dirac",
+    "dragan",
+    "gan",
+    "improved",
+    "lsgan",
+    "mescheder",
+    "pacgan",
+    "r3gan",
+    "sngan",
+    "ttur",
+    "wgan",
+    "wgan_gp",
+]

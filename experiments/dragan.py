@@ -85,7 +85,7 @@ def build(config: Config) -> Experiment:
 )
 def fig_sharp() -> Figure:
     """The mean gradient norm over all reals along training; its ratio is that of the last look to the first, step 0."""
-    at = range(0, 20_001, 1_000)
+    at = range(0, 20_001, 2_000)
 
     def measure(looks: figures.Looks) -> figures.Numbers:
         real = np.float32(digits()[0]) / 127.5 - 1

@@ -5,9 +5,11 @@ He uniform. Their critic has ReLU where ours leaks.
 """
 
 import math
+from collections.abc import Callable
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 from jax import Array
 
 from jaxgan.networks.layers import Activation, Initializer, leaky_relu
@@ -24,10 +26,12 @@ class Generator(nn.Module):
     activation: Activation = nn.relu
     out: Activation = jax.nn.identity  # tanh for images
     kernel_init: Initializer = HE
+    norm: Callable[[bool], nn.Module] | None = None  # of hidden layers, given `train`; takes the place of their biases
 
     @nn.compact
     def __call__(self, z: Array, train: bool = True) -> Array:
-        x = _hidden(z, self.width, self.depth, self.activation, self.kernel_init)
+        norm = None if self.norm is None else lambda x: self.norm(train)(x)
+        x = _hidden(z, self.width, self.depth, self.activation, self.kernel_init, norm)
         x = nn.Dense(math.prod(self.shape), kernel_init=self.kernel_init)(x)
         return self.out(x.reshape(-1, *self.shape))
 
@@ -46,7 +50,50 @@ class Critic(nn.Module):
         return nn.Dense(1, kernel_init=self.kernel_init)(x)[:, 0]
 
 
-def _hidden(x: Array, width: int, depth: int, activation: Activation, kernel_init: Initializer) -> Array:
+class MaxoutCritic(nn.Module):
+    """Examples [B, ...] to logits [B], by units that are the largest of `pieces` (Goodfellow et al. 2013)."""
+
+    width: int = 200
+    depth: int = 3  # hidden layers
+    pieces: int = 5
+    kernel_init: Initializer = nn.initializers.normal(0.02)
+
+    @nn.compact
+    def __call__(self, x: Array, train: bool = True) -> Array:
+        x = x.reshape(len(x), -1)
+        for _ in range(self.depth):
+            x = nn.Dense(self.pieces * self.width, kernel_init=self.kernel_init)(x)
+            x = x.reshape(-1, self.pieces, self.width).max(1)
+        return nn.Dense(1, kernel_init=self.kernel_init)(x)[:, 0]
+
+
+class Packed(nn.Module):
+    """A critic of packs: it judges `pack` neighbours of a batch as one example (Lin et al. 2017, section 3).
+
+    Examples [B, ..., C] to its logits [B / pack]; a pack has shape [..., pack * C], one example's channels after the
+    other's.
+    """
+
+    critic: nn.Module
+    pack: int
+
+    def __call__(self, x: Array, train: bool = True) -> Array:
+        *_, channels = shape = x.shape[1:]
+        if len(x) % self.pack:
+            raise ValueError(f"{len(x)} examples on a device are no whole packs of {self.pack}")
+        x = jnp.moveaxis(x.reshape(-1, self.pack, *shape), 1, -2)
+        return self.critic(x.reshape(len(x), *shape[:-1], self.pack * channels), train)
+
+
+def _hidden(
+    x: Array,
+    width: int,
+    depth: int,
+    activation: Activation,
+    kernel_init: Initializer,
+    norm: Activation | None = None,
+) -> Array:
     for _ in range(depth):
-        x = activation(nn.Dense(width, kernel_init=kernel_init)(x))
+        x = nn.Dense(width, use_bias=norm is None, kernel_init=kernel_init)(x)
+        x = activation(x if norm is None else norm(x))
     return x
