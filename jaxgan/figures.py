@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime
+import fcntl
 import hashlib
 import inspect
 import json
@@ -213,14 +214,17 @@ def fetch(entry: Entry, config: Config, at: tuple[int, ...], cache: Path, device
     from jaxgan.train import train  # Orbax takes a second to import.
 
     folder = cache / entry.name / registry.config_hash(entry.name, config)
-    seen = {int(path.name) for path in (folder / "checkpoints").glob("[0-9]*") if path.name.isdigit()}
-    if any(step not in seen for step in at if 0 < step <= max(seen, default=0)):
-        shutil.rmtree(folder)  # It went past a step without a look.
-        seen = set()
-    if max(at) not in seen:
-        print(f"training {entry.name} to step {max(at):,} in {folder}", file=sys.stderr)
-        train(entry, config, folder, devices, keep=at)
-    return run.at_steps(folder, entry, config, at)
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".figures").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # Another process may need the same run: it waits, and finds it trained.
+        seen = {int(path.name) for path in (folder / "checkpoints").glob("[0-9]*") if path.name.isdigit()}
+        if any(step not in seen for step in at if 0 < step <= max(seen, default=0)):
+            shutil.rmtree(folder / "checkpoints")  # It went past a step without a look.
+            seen = set()
+        if max(at) not in seen:
+            print(f"training {entry.name} to step {max(at):,} in {folder}", file=sys.stderr)
+            train(entry, config, folder, devices, keep=at)
+        return run.at_steps(folder, entry, config, at)
 
 
 def draw(figure: Figure, numbers: Numbers, folder: Path) -> None:

@@ -195,6 +195,19 @@ def test_a_folder_of_images_is_described(capsys, tmp_path, monkeypatch):
     assert run(capsys, "data", tmp_path / "photos", "--size", 16, "--refuse")[0] == 2
 
 
+def test_figures_are_made_side_by_side(capsys, tmp_path):
+    ids = ["gan/saturation", "lsgan/fig1"]
+    code, out, _ = run(capsys, "figure", *ids, "--jobs", 2, "--workdir", tmp_path, "--json")
+    assert code == 0
+    assert {result["id"] for result in json.loads(out)} == set(ids)
+    (tmp_path / ids[0] / "result.json").write_text("[")
+    code, _, err = run(capsys, "figure", *ids, "--jobs", 2, "--workdir", tmp_path)
+    assert code == 2
+    assert "gan/saturation: " in err
+    assert "is damaged" in err
+    assert "1 of 2 figures could not be made" in err
+
+
 def test_the_package_imports_without_the_data_libraries():
     heavy = "tensorflow_datasets", "grain", "sklearn", "orbax", "matplotlib"
     text = f"import sys, jaxgan, experiments; print([m for m in {heavy} if m in sys.modules])"
