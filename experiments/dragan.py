@@ -5,7 +5,8 @@
 
 The original GAN with its discriminator's gradient held at norm 1 around the data, where a sharp discriminator would
 drive the generator to few modes. Networks and optimiser are those of the authors' script for MNIST, 784-128-1 with z
-from U(-1, 1)^100 and 200,000 steps. Here they are 64-128-1, on 8x8 digits, which need no download, for 20,000 steps.
+from U(-1, 1)^100 and 200,000 steps. Here they are 64-128-1, on 8x8 digits, which need no download; the figure takes
+60,000 steps. After 20,000 the original GAN's gradient norm is 2.1 times that at the start (median of 5 seeds).
 """
 
 import dataclasses
@@ -80,12 +81,12 @@ def build(config: Config) -> Experiment:
     "dragan/fig_sharp",
     paper=PAPER,
     shows="the discriminator's gradient at reals: it grows without the penalty, and stays near 1 with it. The paper's "
-    "is on MNIST; here 64-128-1 networks learn 8x8 digits for 20,000 steps, not 200,000, in 5 seeds",
-    cost="3 min, 2 CPU cores",
+    "is on MNIST; here 64-128-1 networks learn 8x8 digits for 60,000 steps, not 200,000, in 3 seeds",
+    cost="5 min, 2 CPU cores",
 )
 def fig_sharp() -> Figure:
     """The mean gradient norm over all reals along training; its ratio is that of the last look to the first, step 0."""
-    at = range(0, 20_001, 2_000)
+    at = range(0, 60_001, 6_000)
 
     def measure(looks: figures.Looks) -> figures.Numbers:
         real = np.float32(digits()[0]) / 127.5 - 1
@@ -118,11 +119,11 @@ def fig_sharp() -> Figure:
         measure=measure,
         plot=plot,
         claims=(
-            Claim("GAN: the gradient norm at the end over that at the start, median of 5", "GAN_ratio", least=3),
+            Claim("GAN: the gradient norm at the end over that at the start, median of 3", "GAN_ratio", least=3),
             Claim("DRAGAN: the same", "DRAGAN_ratio", least=0.5, most=2),
         ),
         runs={
-            "GAN": needs("dragan/digits", *at, seeds=5, penalty=0.0),
-            "DRAGAN": needs("dragan/digits", *at, seeds=5),
+            "GAN": needs("dragan/digits", *at, seeds=3, penalty=0.0),
+            "DRAGAN": needs("dragan/digits", *at, seeds=3),
         },
     )
