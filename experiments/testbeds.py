@@ -62,6 +62,7 @@ class Testbed:
         d_optimizer: optax.GradientTransformation,
         *,
         penalty: Penalty | None = None,
+        penalty_every: int = 1,
         n_critic: int = 1,
         norm: bool = False,
     ) -> registry.Experiment:
@@ -78,6 +79,7 @@ class Testbed:
             g_optimizer=g_optimizer,
             d_optimizer=d_optimizer,
             penalty=penalty,
+            penalty_every=penalty_every,
             n_critic=n_critic,
             ema=optim.ema_decay(config.ema_half_life, config.batch_size),
         )
@@ -85,7 +87,9 @@ class Testbed:
         return registry.Experiment(game, self.source(config), sample, self.evaluate, self.picture, self.pictured)
 
 
-def _plane(name: str, made: synthetic.Density, dataset: str, **defaults: Any) -> Testbed:
+def plane(name: str, made: synthetic.Density, dataset: str, **defaults: Any) -> Testbed:
+    """Points of a density in the plane, and networks of two hidden layers."""
+
     @functools.cache
     def data() -> np.ndarray:
         return np.asarray(jax.vmap(made.draw)(jax.random.split(jax.random.key(0), 20_000)))
@@ -120,9 +124,9 @@ def _digits(name: str, networks: Callable[[Config, bool], tuple[nn.Module, nn.Mo
 
 
 ALL = (
-    _plane("ring", synthetic.ring(), "8 Gaussians on a ring"),
-    _plane("grid", synthetic.grid(), "25 Gaussians on a grid"),
-    _plane("swiss_roll", synthetic.swiss_roll(), "Swiss roll in the plane"),
+    plane("ring", synthetic.ring(), "8 Gaussians on a ring"),
+    plane("grid", synthetic.grid(), "25 Gaussians on a grid"),
+    plane("swiss_roll", synthetic.swiss_roll(), "Swiss roll in the plane"),
     _digits(
         "digits",
         lambda config, norm: (

@@ -28,6 +28,7 @@ def two_player(
     g_optimizer: optax.GradientTransformation,
     d_optimizer: optax.GradientTransformation,
     penalty: Penalty | None = None,
+    penalty_every: int = 1,
     n_critic: int = 1,
     ema: Callable[[Array], Array] | None = None,
     simultaneous: bool = False,
@@ -35,7 +36,9 @@ def two_player(
     """Return the game in which the discriminator moves at each step, and the generator at each `n_critic`-th.
 
     The generator takes z [B, Z] to examples, the discriminator examples to logits [B]. `penalty`, its weight in it, is
-    added to the discriminator's loss. `ema` is decay(step) of the generator's moving average; without it there is none.
+    added to the discriminator's loss; with `penalty_every` above 1 it is a phase of its own, at each such step and that
+    many times as heavy (lazy regularisation, Karras et al. 2020). `ema` is decay(step) of the generator's moving
+    average; without it there is none.
     """
     G, D = generator, discriminator
 
@@ -47,21 +50,29 @@ def two_player(
         fake_logits, state = D(state, fake)
         value = loss.d(real_logits, fake_logits)
         metrics = {"real_logits": real_logits.mean(), "fake_logits": fake_logits.mean()}
-        if penalty is not None:
+        if penalty is not None and penalty_every == 1:
             metrics["penalty"] = penalty(D.bind(state), real, fake, latents.each(penalty_key, batch["index"]))
             value += metrics["penalty"]
         return value, (state, metrics)
+
+    def lazy(state: TrainState, batch: Batch, key: Array):
+        z_key, penalty_key = jax.random.split(key)
+        fake = G.bind(state)(latent(latents.each(z_key, batch["index"])))
+        keys = latents.each(penalty_key, batch["index"])
+        return penalty_every * penalty(D.bind(state), batch["real"], fake, keys), (state, {})
 
     def g_loss(state: TrainState, batch: Batch, key: Array):
         fake, state = G(state, latent(latents.each(key, batch["index"])))
         critic = D.bind(state)
         return loss.g(critic(batch["real"]), critic(fake)), (state, {})  # A loss without use for reals costs no pass.
 
+    lazily = [] if penalty is None or penalty_every == 1 else [Phase("d_penalty", "discriminator", lazy, penalty_every)]
     return Game(
         networks=(G, D),
         players={"generator": Player((G.name,), g_optimizer), "discriminator": Player((D.name,), d_optimizer)},
         phases=(
             Phase("d", "discriminator", d_loss),
+            *lazily,
             Phase("g", "generator", g_loss, every=n_critic, start=n_critic - 1),
         ),
         ema={} if ema is None else {G.name: ema},
@@ -73,8 +84,8 @@ def unrolled(game: Game, k: int) -> Game:
     """Return the game whose generator meets the discriminator as it would be after `k` more moves of its own.
 
     The moves are of the discriminator's optimiser, from its state, on one batch and one draw of noise, and the
-    generator's gradient goes through them (Metz et al. 2016, Eqs. 7 to 9). The discriminator itself moves as before.
-    Adam wants `eps_root` above 0 here: where a gradient is 0 its slope is infinite. Phases are found by their players.
+    generator's gradient goes through them (Metz et al. 2016). The discriminator, which must have one phase, moves as
+    before. Adam wants `eps_root` above 0 here: where a gradient is 0 the slope of its step is infinite.
     """
     if k == 0:
         return game

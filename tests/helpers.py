@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from unittest import mock
 
 import jax
 import numpy as np
@@ -30,12 +31,15 @@ def changed(entry: Entry, change: Callable[[Game], Game]) -> Entry:
 
 def sgd(entry: Entry) -> Entry:
     """The entry with plain gradient descent, which a wrong scale of the gradients would not escape, as it does Adam."""
+    plain = optax.sgd(0.01)
 
-    def descend(game: Game) -> Game:
-        players = {name: dataclasses.replace(p, optimizer=optax.sgd(0.01)) for name, p in game.players.items()}
-        return dataclasses.replace(game, players=players)
+    def build(config: Config) -> Experiment:
+        with mock.patch.object(optax, "adam", return_value=plain):  # A loss that looks ahead holds the optimiser.
+            experiment = entry.build(config)
+        players = {name: dataclasses.replace(p, optimizer=plain) for name, p in experiment.game.players.items()}
+        return dataclasses.replace(experiment, game=dataclasses.replace(experiment.game, players=players))
 
-    return changed(entry, descend)
+    return dataclasses.replace(entry, build=build)
 
 
 def small(name: str, **fields: object) -> tuple[Entry, Config]:

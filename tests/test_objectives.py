@@ -40,6 +40,16 @@ def with_optimizer(game, optimizer, *names):
     return dataclasses.replace(game, players=players)
 
 
+def test_a_lazy_penalty_is_a_phase_that_weighs_as_many_times_more():
+    game = dirac.make_game(losses.minimax, penalty=dirac.zero_centred("real", 0.3), penalty_every=4)
+    assert [len(game.due(step)) for step in range(5)] == [3, 2, 2, 2, 3]
+    with jax.enable_x64(True):
+        (psi,) = moves(game, ["d_penalty"])[0].params["discriminator"]["psi"]
+        bare = moves(dirac.make_game(losses.minimax), "d")[0]
+        assert gap(moves(game, "d")[0].params, bare.params) == 0
+    np.testing.assert_allclose(psi, -0.6 + dirac.H * 4 * 0.3 * 0.6, rtol=1e-12)
+
+
 def test_unrolled_by_no_step_is_the_game_itself():
     game = dirac.make_game(losses.minimax)
     assert objectives.unrolled(game, 0) is game

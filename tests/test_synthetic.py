@@ -40,7 +40,14 @@ def test_draws_are_equal_shares_of_gaussians_about_the_modes(density):
 
 
 @pytest.mark.parametrize(
-    ("make", "scale"), [(synthetic.ring, 1.414), (synthetic.grid, 2.828), (synthetic.swiss_roll, 7.5)]
+    ("make", "scale"),
+    [
+        (synthetic.ring, 1.414),
+        (synthetic.grid, 2.828),
+        (synthetic.swiss_roll, 7.5),
+        (synthetic.line, 0.816),
+        (synthetic.circle, 1.414),
+    ],
 )
 def test_default_scale_divides_points_modes_and_std_and_brings_the_spread_near_one(make, scale):
     ours, raw = make(), make(scale=1.0)
@@ -73,6 +80,19 @@ def test_swiss_roll_without_noise_is_the_curve_at_uniform_t():
     t = np.hypot(*points.T)
     np.testing.assert_allclose(points, np.stack([t * np.cos(t), t * np.sin(t)], axis=1), atol=1e-3)
     assert kstest(t / (1.5 * np.pi), "uniform", (1, 2)).pvalue > 1e-3
+
+
+def test_line_is_uniform_along_the_first_axis():
+    x, y = draw(synthetic.line(length=3.0, std=0.01, scale=1.0), 20_000).T
+    noise = np.random.default_rng(0).normal(0, 0.01, 20_000)
+    assert ks_2samp(x, np.linspace(-1.5, 1.5, 20_000) + noise).pvalue > 1e-3
+    assert kstest(y / 0.01, "norm").pvalue > 1e-3
+
+
+def test_circle_has_uniform_angles_and_normal_distances():
+    x, y = draw(synthetic.circle(radius=3.0, std=0.01, scale=1.0), 20_000).T
+    assert kstest((np.arctan2(y, x) / np.pi + 1) / 2, "uniform").pvalue > 1e-3
+    assert kstest((np.hypot(x, y) - 3.0) / 0.01, "norm").pvalue > 1e-3
 
 
 def test_digits_fill_the_grey_levels_of_a_byte():

@@ -6,7 +6,7 @@ standard deviation near one; `scale=1.0` gives the paper's own units.
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -52,15 +52,31 @@ def grid(side: int = 5, spacing: float = 2.0, std: float = 0.05, scale: float = 
     return mixture(np.stack(np.meshgrid(at, at), axis=-1).reshape(-1, 2) / scale, std / scale)
 
 
+def along(curve: Callable[..., Any], std: float, scale: float, parts: int = 20) -> Density:
+    """Gaussian noise about points of a curve; `curve(u, xp)` takes u in [0, 1], uniform, to [..., 2] by jnp or np."""
+
+    def draw(key: Array) -> Array:
+        where, noise = jax.random.split(key)
+        return (curve(jax.random.uniform(where), jnp) + std * jax.random.normal(noise, [2])) / scale
+
+    return Density(draw, std / scale, curve(np.linspace(0, 1, 400), np) / scale, parts)
+
+
 def swiss_roll(std: float = 0.25, scale: float = 7.5) -> Density:
     """The spiral of scikit-learn's make_swiss_roll, seen along its axis."""
 
-    def curve(u, xp=jnp):  # from [0, 1] [...] to [..., 2]
+    def curve(u, xp):
         t = 1.5 * np.pi * (1 + 2 * u)
         return xp.stack([t * xp.cos(t), t * xp.sin(t)], axis=-1)
 
-    def draw(key: Array) -> Array:
-        along, noise = jax.random.split(key)
-        return (curve(jax.random.uniform(along)) + std * jax.random.normal(noise, [2])) / scale
+    return along(curve, std, scale)
 
-    return Density(draw, std / scale, curve(np.linspace(0, 1, 400), np) / scale, parts=20)
+
+def line(length: float = 4.0, std: float = 0.02, scale: float = 0.816) -> Density:
+    """A segment of the first axis about the origin."""
+    return along(lambda u, xp: xp.stack([length * (u - 0.5), 0 * u], axis=-1), std, scale)
+
+
+def circle(radius: float = 2.0, std: float = 0.02, scale: float = 1.414) -> Density:
+    """A circle about the origin."""
+    return along(lambda u, xp: radius * xp.stack([xp.cos(2 * np.pi * u), xp.sin(2 * np.pi * u)], axis=-1), std, scale)
