@@ -13,6 +13,7 @@ from experiments import (
     r3gan,
     sngan,
     ttur,
+    unrolled,
     wgan,
     wgan_gp,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "r3gan",
     "sngan",
     "ttur",
+    "unrolled",
     "wgan",
     "wgan_gp",
 ]
