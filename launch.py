@@ -5,6 +5,7 @@ import dataclasses
 import itertools
 import json
 import os
+import re
 import subprocess
 import sys
 import warnings
@@ -271,8 +272,13 @@ def _side_by_side(ids: list[str], options: Figure) -> Made:
         problem.exit_code = done.returncode
         return problem
 
+    def seconds(id: str) -> float:
+        cost = re.match(r"(\d+) (s|min|h)", figures.get(id).cost)
+        return float(cost[1]) * {"s": 1, "min": 60, "h": 3600}[cost[2]] if cost else 0.0
+
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-        made = {pool.submit(make, id): id for id in ids}
+        longest_first = sorted(ids, key=seconds, reverse=True)  # So that none is left alone at the end.
+        made = {pool.submit(make, id): id for id in longest_first}
         for future in concurrent.futures.as_completed(made):
             yield made[future], future.result()
 
