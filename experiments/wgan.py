@@ -183,7 +183,7 @@ def fig2() -> Figure:
     "wgan/clip_boundary",
     paper=PAPER,
     shows="clipped weights lie at the bounds: a critic of 8 Gaussians with noise, shared with wgan_gp/fig1a",
-    cost="1 min, 2 CPU cores",
+    cost="3 min, 2 CPU cores",
 )
 def clip_boundary() -> Figure:
     """All kernels of the critic; they start He uniform, ten times as wide as the bounds, and are clipped."""
