@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from jaxgan import metrics, registry, run, workdir
-from jaxgan.errors import Problem
+from jaxgan.errors import Failed, Problem
 from jaxgan.parallel import Devices
 from jaxgan.registry import Config, Entry
 from jaxgan.run import Run
@@ -224,7 +224,10 @@ def fetch(entry: Entry, config: Config, at: tuple[int, ...], cache: Path, device
         if max(at) not in seen:
             print(f"training {entry.name} to step {max(at):,} in {folder}", file=sys.stderr)
             train(entry, config, folder, devices, keep=at)
-        return run.at_steps(folder, entry, config, at)
+        try:
+            return run.at_steps(folder, entry, config, at)
+        except Failed as error:  # Damaged, or made by networks that have changed since.
+            raise Failed(f"{error}; to train it anew delete {folder}") from error
 
 
 def draw(figure: Figure, numbers: Numbers, folder: Path) -> None:
