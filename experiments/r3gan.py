@@ -120,7 +120,7 @@ def on_dirac() -> Figure:
 @figures.register(
     "r3gan/toy2d",
     paper=PAPER,
-    shows="R1 and R2 at every step cover the ring; at every eighth, eight times as heavy, they are to fail (appendix E)",
+    shows="R1 and R2 at every step cover the ring; at every eighth, eight times as heavy, they should fail (app. E)",
     cost="16 min, 1 shared CPU core",
 )
 def toy2d() -> Figure:
