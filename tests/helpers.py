@@ -31,7 +31,7 @@ def changed(entry: Entry, change: Callable[[Game], Game]) -> Entry:
 
 def sgd(entry: Entry) -> Entry:
     """The entry with plain gradient descent, which a wrong scale of the gradients would not escape, as it does Adam."""
-    plain = optax.sgd(0.01)
+    plain = optax.sgd(0.001)
 
     def build(config: Config) -> Experiment:
         with mock.patch.object(optax, "adam", return_value=plain):  # A loss that looks ahead holds the optimiser.
