@@ -279,8 +279,11 @@ def _side_by_side(ids: list[str], options: Figure) -> Made:
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
         longest_first = sorted(ids, key=seconds, reverse=True)  # So that none is left alone at the end.
         made = {pool.submit(make, id): id for id in longest_first}
-        for future in concurrent.futures.as_completed(made):
-            yield made[future], future.result()
+        try:
+            for future in concurrent.futures.as_completed(made):
+                yield made[future], future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)  # After Ctrl-C, which those that run have got too, begin no other.
 
 
 def _standing(result: dict[str, Any] | None) -> str:

@@ -61,7 +61,7 @@ class Run:
         found = evaluate(self.experiment, self.state, self.config.seeds, samples, seed)
         return found | protocol(self.entry, self.config, step=self.step, samples=samples, sample_seed=seed)
 
-    @property
+    @functools.cached_property
     def members(self) -> list[TrainState]:
         """The states of the seeds that were trained together, one by one."""
         return members(self.state, self.config.seeds)
