@@ -2,26 +2,30 @@
 
 import dataclasses
 import re
+import runpy
 from pathlib import Path
 
 from helpers import small
 
 import jaxgan
-from jaxgan import registry
+from jaxgan import figures, registry
 from jaxgan.parallel import Devices
 from jaxgan.train import train
 
 README = Path(__file__).parent.parent / "README.md"
 
 
-def test_the_example_of_a_new_gan_trains(tmp_path, monkeypatch):
+def test_the_examples_of_a_new_gan_and_its_figure_run(tmp_path, monkeypatch):
     monkeypatch.setattr(registry, "_register", dict(registry.entries()))
-    example = next(
-        code for code in re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL) if "@register" in code
-    )
-    exec(example, {"__name__": "example"})
-    train(*small("hinge/ring"), tmp_path, Devices.take(1))
-    assert jaxgan.load(tmp_path).sample(5).shape == (5, 2)
+    monkeypatch.setattr(figures, "_register", dict(figures.entries()))
+    examples = tmp_path / "examples.py"  # In a file, as a person would have them.
+    code = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    examples.write_text("\n".join(c for c in code if "register" in c))
+    runpy.run_path(str(examples))
+    train(*small("hinge/ring"), tmp_path / "run", Devices.take(1))
+    assert jaxgan.load(tmp_path / "run").sample(5).shape == (5, 2)
+    made = figures.make(figures.get("hinge/modes"), tmp_path / "figures", Devices.take(1), reduced=True)
+    assert len(made["numbers"]["covered"]) == 3
 
 
 def test_every_experiment_and_setting_in_it_exists():
