@@ -2,11 +2,9 @@
 
 import concurrent.futures
 import dataclasses
-import functools
 import itertools
 import json
 import os
-import queue
 import re
 import subprocess
 import sys
@@ -266,17 +264,16 @@ def _side_by_side(ids: list[str], options: Figure) -> Made:
     They share out the cores: on the CPU small networks lose more to threads that wait for each other than they gain.
     """
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-    shares: queue.SimpleQueue[list[int]] = queue.SimpleQueue()
-    for n in range(options.jobs):
-        shares.put(cores[n % max(len(cores), 1) :: options.jobs])
+    turns = itertools.count()
+
+    def take_share() -> None:  # Of a thread, and what it starts has the same.
+        if cores:
+            os.sched_setaffinity(0, cores[next(turns) % len(cores) :: options.jobs])
+
     words = [sys.executable, __file__, "figure", "--json", "--workdir", options.workdir, "--devices", options.devices]
 
     def make(id: str) -> dict[str, Any] | Problem:
-        share = shares.get()
-        keep_to = functools.partial(os.sched_setaffinity, 0, share) if share else None
-        command = [*map(str, words), id]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, preexec_fn=keep_to)
-        shares.put(share)
+        done = subprocess.run([*map(str, words), id], capture_output=True, text=True, check=False)
         if done.returncode in (0, Unmet.exit_code):
             return json.loads(done.stdout)[0]
         said = done.stderr.strip().splitlines()
@@ -289,7 +286,7 @@ def _side_by_side(ids: list[str], options: Figure) -> Made:
         cost = re.match(r"(\d+) (s|min|h)", figures.get(id).cost)
         return float(cost[1]) * {"s": 1, "min": 60, "h": 3600}[cost[2]] if cost else 0.0
 
-    with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+    with concurrent.futures.ThreadPoolExecutor(options.jobs, initializer=take_share) as pool:
         longest_first = sorted(ids, key=seconds, reverse=True)  # So that none is left alone at the end.
         made = {pool.submit(make, id): id for id in longest_first}
         try:
