@@ -139,42 +139,22 @@ def make(entered: Entered, root: Path, devices: Devices, reduced: bool = False) 
     the same code is not made again. A reduced figure goes through the same moves with runs of a few steps; what it
     claims means nothing.
     """
-    figure, folder = entered.build(), root / entered.id
+    figure, folder, cache = entered.build(), root / entered.id, root / "cache"
     wanted = {label: need.resolve(reduced) for label, need in figure.runs.items()}
-    asked = {
-        "runs": {
-            label: {
-                "name": e.name,
-                "hash": registry.config_hash(e.name, c),
-                "config": registry.identity(c),
-                "at": list(at),
-            }
-            for label, (e, c, at) in wanted.items()
-        },
-        "code": _code(entered.build),
-        "git": workdir.git_commit(),
-        "versions": workdir.versions(),
-    }
+    asked = _asked(entered, wanted) | {"reduced": reduced}
     before = read(root, entered.id)
     if before and {k: before["protocol"].get(k) for k in asked} == asked and not (asked["git"] or "").endswith("+"):
         return before
-    cache = root / "cache"
     looks = {label: fetch(*want, cache, devices) for label, want in wanted.items()}
+    trained = {label: _trained(seen[-1].workdir) for label, seen in looks.items()}
+    if any(one["git"] != asked["git"] for one in trained.values()):
+        print(f"{entered.id}: its runs were trained by another commit; to do that anew delete {cache}", file=sys.stderr)
     started = time.perf_counter()
     numbers = figure.measure(looks)
     claims = [claim.judge(numbers) for claim in figure.claims]
     folder.mkdir(parents=True, exist_ok=True)
     draw(figure, numbers, folder)
-    trained = {
-        label: {
-            "seconds": metrics.read(seen[-1].workdir / "metrics.jsonl")[-1]["seconds"],
-            "git": json.loads((seen[-1].workdir / "config.json").read_text())["git"],
-        }
-        for label, seen in looks.items()
-    }
-    if any(one["git"] != asked["git"] for one in trained.values()):
-        print(f"{entered.id}: its runs were trained by another commit; to do that anew delete {cache}", file=sys.stderr)
-    spent = sum(one["seconds"] for one in trained.values()) + time.perf_counter() - started
+    seconds = sum(one["seconds"] for one in trained.values()) + time.perf_counter() - started
     result = {
         "id": entered.id,
         "paper": entered.paper,
@@ -185,9 +165,8 @@ def make(entered: Entered, root: Path, devices: Devices, reduced: bool = False) 
         "numbers": plain({name: x for name, x in numbers.items() if not isinstance(x, np.ndarray)}),
         "protocol": asked
         | {
-            "reduced": reduced,
             "trained": trained,
-            "seconds": round(spent, 1),
+            "seconds": round(seconds, 1),
             "hardware": workdir.hardware(),
             "date": datetime.date.today().isoformat(),
         },
@@ -197,6 +176,30 @@ def make(entered: Entered, root: Path, devices: Devices, reduced: bool = False) 
     fresh.write_text(json.dumps(result, indent=2) + "\n")
     os.replace(fresh, folder / "result.json")
     return result
+
+
+def _asked(entered: Entered, wanted: Mapping[str, tuple[Entry, Config, tuple[int, ...]]]) -> dict[str, Any]:
+    """What a result depends on: where all of it is as before, so is the result."""
+    describe = lambda entry, config, at: {
+        "name": entry.name,
+        "hash": registry.config_hash(entry.name, config),
+        "config": registry.identity(config),
+        "at": list(at),
+    }
+    return {
+        "runs": {label: describe(*want) for label, want in wanted.items()},
+        "code": hashlib.sha256(Path(inspect.getfile(entered.build)).read_bytes()).hexdigest()[:8],
+        "git": workdir.git_commit(),
+        "versions": workdir.versions(),
+    }
+
+
+def _trained(folder: Path) -> dict[str, Any]:
+    """How long a run took, and by which commit."""
+    return {
+        "seconds": metrics.read(folder / "metrics.jsonl")[-1]["seconds"],
+        "git": json.loads((folder / "config.json").read_text())["git"],
+    }
 
 
 def read(root: Path, id: str) -> dict[str, Any] | None:
@@ -263,7 +266,3 @@ def plain(value: Any) -> Any:
         return value
     value = float(value)
     return value if math.isfinite(value) else None
-
-
-def _code(build: Callable[[], Figure]) -> str:
-    return hashlib.sha256(Path(inspect.getfile(build)).read_bytes()).hexdigest()[:8]
