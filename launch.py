@@ -128,10 +128,11 @@ def list_(options: List) -> None:
         print(json.dumps(rows, indent=2))
         return
     idea = lambda row: (row["paper"], row["shows"])
+    wide = {field: max(len(row[field]) for row in rows) + 2 for field in ("name", "dataset")}
     for (paper, shows), group in itertools.groupby(sorted(rows, key=idea), idea):
         print(f"{shows} [{paper}]")
         for row in group:
-            print(f"  {row['name']:28}{row['dataset']:32}{row['cost']}")
+            print("  " + "".join(f"{row[field]:{width}}" for field, width in wide.items()) + row["cost"])
 
 
 def show(options: Show) -> None:
