@@ -1,6 +1,7 @@
 """Training with logs, pictures, evaluations and checkpoints, against the bare compiled round."""
 
 import dataclasses
+import itertools
 import statistics
 import tempfile
 import time
@@ -38,9 +39,11 @@ def bare(entry: Entry, config: Config, devices: int = 1) -> float:
     """Milliseconds a step of compiled rounds alone."""
     place = Devices.take(devices)
     experiment, rounds = run.build(entry, config)
-    tally = place.put(metrics.Tally.empty(rounds.names(), config.seeds))
+    windows = experiment.source.windows(run.data_key(config), 0)
+    first = next(windows)
+    tally = place.put(metrics.Tally.empty(rounds.names(first.arrays), config.seeds))
     carry = Carry(place.make(lambda: rounds.start(run.run_key(config))), tally)
-    dispatch = make_dispatch(experiment, rounds, config, place)
+    dispatch = make_dispatch(experiment.game, rounds, itertools.chain([first], windows), config, place)
     carry, warm = dispatch(carry, 0, 1)
     started, step = time.perf_counter(), warm
     while step < config.steps:

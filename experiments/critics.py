@@ -20,7 +20,7 @@ from PIL import Image
 
 from jaxgan import latents, losses, optim, penalties, pictures, registry
 from jaxgan.data import synthetic
-from jaxgan.data.source import Source
+from jaxgan.data.source import Source, hold
 from jaxgan.data.synthetic import Density, mixture
 from jaxgan.figures import Need, needs
 from jaxgan.game import Batch, Game, Network, Params, Phase, Player, TrainState, spec
@@ -90,7 +90,7 @@ def experiment(
             players={"critics": Player(("critics",), optimizer)},
             phases=(Phase("d", "critics", d_loss),),
         ),
-        Source({}, batch),
+        Source(hold(dict), batch),
         sample=lambda state, keys: jax.vmap(draw)(keys)[1],
         evaluate=lambda samples: {},
         picture=_picture,

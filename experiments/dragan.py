@@ -74,7 +74,7 @@ def build(config: Config) -> Experiment:
         penalty=penalty if config.penalty else None,
     )
     sample = lambda state, keys: generator.bind(state, train=False)(latent(keys))
-    return Experiment(game, images(*digits(), config.batch_size), sample, class_balance, pictures.grid, pictured=100)
+    return Experiment(game, images(digits, config.batch_size), sample, class_balance, pictures.grid, pictured=100)
 
 
 @figures.register(
@@ -89,7 +89,7 @@ def fig_sharp() -> Figure:
     at = range(0, 60_001, 6_000)
 
     def measure(looks: figures.Looks) -> figures.Numbers:
-        real = np.float32(digits()[0]) / 127.5 - 1
+        real = np.float32(digits().images) / 127.5 - 1
         numbers: dict[str, Any] = {"steps": np.array([run.step for run in looks["GAN"]])}
         for name, runs in looks.items():
             sharpness = lambda run, k: float(penalties.norm(run.network("discriminator", k), real).mean())

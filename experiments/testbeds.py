@@ -115,7 +115,7 @@ def _digits(name: str, networks: Callable[[Config, bool], tuple[nn.Module, nn.Mo
         cost="1 min, 2 CPU cores",
         shape=(8, 8, 1),
         networks=networks,
-        source=lambda config: images(*digits(), config.batch_size),
+        source=lambda config: images(digits, config.batch_size),
         evaluate=class_balance,
         picture=pictures.grid,
         pictured=100,

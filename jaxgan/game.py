@@ -6,6 +6,7 @@ where there are any, under "label", and under "index" the position of each in th
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,6 +15,8 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax import Array
+
+from jaxgan import latents
 
 Params = Any
 Buffers = Any
@@ -56,24 +59,43 @@ class Network:
     name: str
     module: nn.Module  # its __call__ takes the inputs and `train`
     inputs: tuple[jax.ShapeDtypeStruct, ...]  # one example's, with a leading axis of 1
+    dtype: Any = None  # in which it computes, if not in that of its parameters, such as bfloat16; outputs are float32
 
     def init(self, key: Array) -> tuple[Params, Buffers]:
         """Parameters, and the module's other collections."""
-        variables = self.module.init(key, *(jnp.zeros(x.shape, x.dtype) for x in self.inputs), train=False)
+        variables = self.module.init(key, *self.zeros(), train=False)
         return variables.pop("params"), variables
+
+    def zeros(self) -> tuple[Array, ...]:
+        """Inputs of no meaning."""
+        keyed = lambda x: jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
+        blank = lambda x: jax.random.split(jax.random.key(0), x.shape) if keyed(x) else jnp.zeros(x.shape, x.dtype)
+        return tuple(blank(x) for x in self.inputs)
 
     def __call__(self, state: TrainState, *inputs: Array, train: bool = True) -> tuple[Any, TrainState]:
         """Output, and the state with this network's buffers updated if it trains and has any."""
         buffers = state.buffers[self.name]
-        variables = {"params": state.params[self.name], **buffers}
-        if not (train and buffers):
-            return self.module.apply(variables, *inputs, train=train), state
-        out, buffers = self.module.apply(variables, *inputs, train=train, mutable=list(buffers))
-        return out, state.holding(**{self.name: buffers})
+        params = state.params[self.name]
+        if self.dtype is not None:
+            params, inputs = _cast((params, inputs), self.dtype)
+        apply = functools.partial(self.module.apply, {"params": params, **buffers}, *inputs, train=train)
+        out, changed = apply(mutable=list(buffers)) if train and buffers else (apply(), None)
+        out = out if self.dtype is None else _cast(out, jnp.float32)
+        return out, state if changed is None else state.holding(**{self.name: changed})
+
+    def beside(self, batch: Batch, key: Array) -> tuple[Array, ...]:
+        """What goes with a first input, as `inputs` declares it: labels of the batch where int32, keys for noise."""
+        take = lambda x: batch["label"] if x.dtype == jnp.int32 else latents.each(key, batch["index"])
+        return tuple(take(x) for x in self.inputs[1:])
 
     def bind(self, state: TrainState, train: bool = True) -> Callable[..., Any]:
         """The network as a function of its inputs alone; what it would do to its buffers is dropped."""
         return lambda *inputs: self(state, *inputs, train=train)[0]
+
+
+def _cast(tree: Any, dtype: Any) -> Any:
+    """The tree with its floating leaves of that type."""
+    return jax.tree.map(lambda x: x.astype(dtype) if jnp.issubdtype(x.dtype, jnp.floating) else x, tree)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,6 +158,10 @@ class Game:
 def spec(*shape: int, dtype: Any = jnp.float32) -> jax.ShapeDtypeStruct:
     """The shape of one example, as `Network.inputs` wants it: with a leading axis of 1."""
     return jax.ShapeDtypeStruct((1, *shape), dtype)
+
+
+LABEL = spec(dtype=jnp.int32)  # the class of an example
+KEY = spec(dtype=jax.eval_shape(jax.random.key, 0).dtype)  # a key for the noise inside a network
 
 
 def init(game: Game, key: Array) -> TrainState:

@@ -8,10 +8,12 @@ import dataclasses
 from collections.abc import Callable
 
 import jax
+import numpy as np
 import optax
 from jax import Array
 
 from jaxgan import axis, latents
+from jaxgan.augment import Augment
 from jaxgan.game import Batch, Game, Network, Params, Phase, Player, TrainState
 from jaxgan.losses import Adversarial
 
@@ -30,41 +32,54 @@ def two_player(
     penalty: Penalty | None = None,
     penalty_every: int = 1,
     n_critic: int = 1,
+    augment: Augment | None = None,
     ema: Callable[[Array], Array] | None = None,
     simultaneous: bool = False,
 ) -> Game:
     """Return the game in which the discriminator moves at each step, and the generator at each `n_critic`-th.
 
-    The generator takes z [B, Z] to examples, the discriminator examples to logits [B]. `penalty`, its weight in it, is
-    added to the discriminator's loss; with `penalty_every` above 1 it is a phase of its own, at each such step and that
-    many times as heavy (lazy regularisation, Karras et al. 2020). `ema` is decay(step) of the generator's moving
-    average; without it there is none.
+    The generator takes z [B, Z] to examples, the discriminator examples to logits [B]; each gets besides what its
+    `inputs` declare: the example's label, the same in both networks, or a key for noise. `augment` changes all that
+    the discriminator sees, reals and fakes alike; penalties are on gradients in what was before it.
+
+    `penalty`, its weight in it, is added to the discriminator's loss; with `penalty_every` above 1 it is a phase of its
+    own, at each such step and that many times as heavy (lazy regularisation, Karras et al. 2020). `ema` is decay(step)
+    of the generator's moving average; without it there is none.
     """
     G, D = generator, discriminator
 
+    def generate(state: TrainState, batch: Batch, key: Array) -> tuple[Array, TrainState]:
+        return G(state, latent(latents.each(key, batch["index"])), *G.beside(batch, _apart(key, 0)))
+
+    def judge(state: TrainState, x: Array, batch: Batch, key: Array) -> tuple[Array, TrainState]:
+        seen = x if augment is None else augment(x, latents.each(key, batch["index"]))
+        return D(state, seen, *D.beside(batch, _apart(key, 0)))
+
+    def penalise(state: TrainState, fake: Array, batch: Batch, key: Array) -> Array:
+        critic = lambda x: judge(state, x, batch, _apart(key, 0))[0]
+        return penalty(critic, batch["real"], fake, latents.each(key, batch["index"]))
+
     def d_loss(state: TrainState, batch: Batch, key: Array):
         z_key, penalty_key = jax.random.split(key)
-        real = batch["real"]
-        fake, state = G(state, latent(latents.each(z_key, batch["index"])))
-        real_logits, state = D(state, real)
-        fake_logits, state = D(state, fake)
+        fake, state = generate(state, batch, z_key)
+        real_logits, state = judge(state, batch["real"], batch, _apart(key, 0))
+        fake_logits, state = judge(state, fake, batch, _apart(key, 1))
         value = loss.d(real_logits, fake_logits)
         metrics = {"real_logits": real_logits.mean(), "fake_logits": fake_logits.mean()}
         if penalty is not None and penalty_every == 1:
-            metrics["penalty"] = penalty(D.bind(state), real, fake, latents.each(penalty_key, batch["index"]))
+            metrics["penalty"] = penalise(state, fake, batch, penalty_key)
             value += metrics["penalty"]
         return value, (state, metrics)
 
     def lazy(state: TrainState, batch: Batch, key: Array):
         z_key, penalty_key = jax.random.split(key)
-        fake = G.bind(state)(latent(latents.each(z_key, batch["index"])))
-        keys = latents.each(penalty_key, batch["index"])
-        return penalty_every * penalty(D.bind(state), batch["real"], fake, keys), (state, {})
+        fake, _ = generate(state, batch, z_key)
+        return penalty_every * penalise(state, fake, batch, penalty_key), (state, {})
 
     def g_loss(state: TrainState, batch: Batch, key: Array):
-        fake, state = G(state, latent(latents.each(key, batch["index"])))
-        critic = D.bind(state)
-        return loss.g(critic(batch["real"]), critic(fake)), (state, {})  # A loss without use for reals costs no pass.
+        fake, after = generate(state, batch, key)
+        logits = lambda x, n: judge(after, x, batch, _apart(key, n))[0]
+        return loss.g(logits(batch["real"], 1), logits(fake, 2)), (after, {})  # Reals of no use cost no pass.
 
     lazily = [] if penalty is None or penalty_every == 1 else [Phase("d_penalty", "discriminator", lazy, penalty_every)]
     return Game(
@@ -78,6 +93,11 @@ def two_player(
         ema={} if ema is None else {G.name: ema},
         simultaneous=simultaneous,
     )
+
+
+def _apart(key: Array, n: int) -> Array:
+    """A key apart from those of examples, whose places are folded in from 0 on."""
+    return jax.random.fold_in(key, np.uint32(2**32 - 1 - n))
 
 
 def unrolled(game: Game, k: int) -> Game:

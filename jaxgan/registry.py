@@ -12,14 +12,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from PIL import Image
 
+from jaxgan.data.datasets import Dataset
 from jaxgan.data.source import Source
 from jaxgan.errors import Problem
-from jaxgan.game import Game, Network, Phase, TrainState
+from jaxgan.game import Game, Network, Phase
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -88,10 +88,12 @@ class Experiment:
 
     game: Game
     source: Source
-    sample: Callable[[TrainState, Array], Array]  # (state, one key a sample [n]) -> images or points; pure
+    sample: Callable[..., Array]  # (state, one key a sample [n], labels [n] if there are classes) -> samples; pure
     evaluate: Callable[[np.ndarray], Mapping[str, float]]  # samples as `finish` gives them -> metrics
     picture: Callable[[np.ndarray], Image.Image]
     pictured: int = 64  # samples in a picture
+    classes: int = 0  # that samples can be asked of; sample i is of class i % classes unless others are asked
+    data: Callable[[str], Dataset] | None = None  # split -> the images that samples are compared with
 
 
 @dataclasses.dataclass(frozen=True)
@@ -162,7 +164,7 @@ def summary(entry: Entry) -> dict[str, Any]:
 def _network(network: Network) -> dict[str, Any]:
     params, buffers = jax.eval_shape(network.init, jax.random.key(0))
     apply = lambda params, buffers: network.module.apply({"params": params, **buffers}, *inputs, train=False)
-    inputs = [jnp.zeros(x.shape, x.dtype) for x in network.inputs]
+    inputs = network.zeros()
     shapes = lambda tree: [["B", *x.shape[1:]] for x in jax.tree.leaves(tree)]
     return {
         "name": network.name,

@@ -4,14 +4,14 @@ import functools
 import itertools
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
 from jaxgan import axis
-from jaxgan.data.source import Source
+from jaxgan.data.source import Arrays, Source
 from jaxgan.game import Game, Phase, TrainState, init
 from jaxgan.metrics import Tally
 from jaxgan.update import make_update
@@ -27,7 +27,7 @@ class Carry(NamedTuple):
 class Given(NamedTuple):
     """What a round only reads."""
 
-    arrays: Any  # the source's
+    arrays: Arrays  # the source's
     key: Array  # the run's
     n: Array | int  # int32 []: how many steps
 
@@ -41,41 +41,45 @@ class Rounds(NamedTuple):
     start: Callable[[Array], TrainState]  # key -> the state at step 0
     many: Play  # n steps
     one: Callable[[tuple[Phase, ...]], Play]  # due -> the step at which just these phases are due
-    names: Callable[[], tuple[str, ...]]  # of all the metrics there can be
+    names: Callable[[Arrays], tuple[str, ...]]  # of all the metrics there can be, given what the source holds
 
 
 def make_rounds(game: Game, source: Source, batch_size: int) -> Rounds:
     """Return the functions that play `game` on batches of `batch_size` examples, over all devices, from `source`.
 
     All are pure. The number of steps is an argument, not part of the program: one program serves every length, and
-    what a step computes does not depend on where a run was cut. `key` is the run's; its parts serve the start, the
-    data and the noise.
+    what a step computes does not depend on where a run was cut. `key` is the run's.
     """
     update = make_update(game)
     sets = due_sets(game)
 
     def play(due: tuple[Phase, ...], carry: Carry, given: Given) -> Carry:
-        (state, tally), (_, data_key, noise_key) = carry, jax.random.split(given.key, 3)
+        (state, tally), (_, data_key, noise_key) = carry, parts(given.key)
         batch = source.batch(given.arrays, data_key, state.step, axis.positions(batch_size))
         after, metrics = update(due, state, batch, noise_key)
         return Carry(after, tally.add(state.step, metrics))
 
     @jax.jit  # Traced once for shapes, values and names.
     def start(key: Array) -> TrainState:
-        return init(game, jax.random.split(key, 3)[0])
+        return init(game, parts(key)[0])
 
     def many(carry: Carry, given: Given) -> Carry:
         branches = [functools.partial(play, due, given=given) for due in sets]
         return lax.fori_loop(0, given.n, lambda _, c: lax.switch(_which(game, sets, c.state.step), branches, c), carry)
 
-    def names() -> tuple[str, ...]:
-        def metrics(arrays: Any, key: Array):
+    def names(arrays: Arrays) -> tuple[str, ...]:
+        def metrics(arrays: Arrays, key: Array):
             state = start(key)
             return update(game.phases, state, source.batch(arrays, key, state.step, axis.positions(batch_size)), key)[1]
 
-        return tuple(jax.eval_shape(metrics, source.arrays, jax.random.key(0)))
+        return tuple(jax.eval_shape(metrics, arrays, jax.random.key(0)))
 
     return Rounds(start, many, lambda due: functools.partial(play, due), names)
+
+
+def parts(key: Array) -> Array:
+    """A run's key in three: for the start, for the data, for the noise."""
+    return jax.random.split(key, 3)
 
 
 def over_seeds(rounds: Rounds) -> Rounds:

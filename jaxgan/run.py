@@ -17,12 +17,12 @@ from jaxgan import latents, metrics
 from jaxgan.errors import Problem
 from jaxgan.game import TrainState
 from jaxgan.registry import Config, Entry, Experiment
-from jaxgan.rounds import Rounds, make_rounds, over_seeds
+from jaxgan.rounds import Rounds, make_rounds, over_seeds, parts
 from jaxgan.workdir import protocol, read_config
 
 CHUNK = 64  # samples made by one call of the compiled sampler
 
-Sampler = Callable[[TrainState, int, int], np.ndarray]
+Sampler = Callable[..., np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,16 +40,21 @@ class Run:
         """How many steps were trained."""
         return int(self.state.step)
 
-    def sample(self, n: int, seed: int = 0, member: int = 0) -> np.ndarray:
+    def sample(self, n: int, seed: int = 0, member: int = 0, labels: Sequence[int] | None = None) -> np.ndarray:
         """Draw n samples: images uint8 [n, H, W, C], or points float32 [n, D].
 
-        Sample i depends on `seed` and i alone, not on n. `member` chooses among seeds trained together, from 0 on.
+        Sample i depends on `seed`, i and its label alone, not on n. `member` chooses among seeds trained together, from
+        0 on. Where there are classes sample i is of class labels[i], or else of class i % classes.
         """
         if n < 1:
             raise Problem(f"cannot draw {n} samples; ask for at least 1")
         if not 0 <= member < self.config.seeds:
             raise Problem(f"there is no member {member} in {self.workdir}, which trained {self.config.seeds}")
-        return make_sampler(self.experiment)(self.members[member], n, seed)
+        if labels is not None and not (classes := self.experiment.classes):
+            raise Problem(f"{self.entry.name} has no classes; labels cannot be asked of it")
+        if labels is not None and (len(labels) != n or not all(0 <= label < classes for label in labels)):
+            raise Problem(f"labels must be {n} numbers from 0 to {classes - 1}")
+        return make_sampler(self.experiment)(self.members[member], n, seed, labels)
 
     def network(self, name: str, member: int = 0) -> Callable[..., Any]:
         """A network as a function of its inputs, with averaged weights where there are any, and not training."""
@@ -110,6 +115,12 @@ def run_key(config: Config) -> Array:
     return jax.vmap(jax.random.key)(config.seed + jnp.arange(config.seeds))
 
 
+def data_key(config: Config) -> Array:
+    """The part of a run's key that its data follow from: [], or [K] for K seeds."""
+    key = run_key(config)
+    return parts(key)[1] if config.seeds == 1 else jax.vmap(parts)(key)[:, 1]
+
+
 def abstract_state(rounds: Rounds, config: Config, sharding: Any) -> TrainState:
     """Shapes and dtypes of the state, to be restored to `sharding`."""
     shapes = jax.eval_shape(rounds.start, jax.eval_shape(lambda: run_key(config)))
@@ -127,18 +138,26 @@ def members(state: TrainState, seeds: int) -> list[TrainState]:
 
 @functools.lru_cache(8)  # All that looks at an experiment compiles one sampler.
 def make_sampler(experiment: Experiment) -> Sampler:
-    """Return `sample(state, n, seed)`, which draws from the averaged weights in chunks of one compiled size."""
+    """Return `sample(state, n, seed, labels=None)`: draws of the averaged weights, in chunks of one compiled size."""
 
     @jax.jit
-    def chunk(state: TrainState, seed: Array, start: Array) -> Array:
+    def chunk(state: TrainState, seed: Array, start: Array, *labels: Array) -> Array:
         keys = latents.each(jax.random.key(seed), start + jnp.arange(CHUNK))
-        return experiment.sample(state.averaged(), keys)
+        return experiment.sample(state.averaged(), keys, *labels)
 
-    def sample(state: TrainState, n: int, seed: int) -> np.ndarray:
-        chunks = [chunk(state, jnp.uint32(seed), jnp.int32(start)) for start in range(0, n, CHUNK)]
+    def sample(state: TrainState, n: int, seed: int, labels: Sequence[int] | None = None) -> np.ndarray:
+        asked = np.int32(labels) if labels is not None else in_turn(experiment, n)
+        of_chunk = lambda start: [np.resize(asked[start : start + CHUNK], CHUNK)] if experiment.classes else []
+        starts = range(0, n, CHUNK)
+        chunks = [chunk(state, jnp.uint32(seed), jnp.int32(start), *of_chunk(start)) for start in starts]
         return finish(np.concatenate(jax.device_get(chunks))[:n])
 
     return sample
+
+
+def in_turn(experiment: Experiment, n: int) -> np.ndarray:
+    """The classes int32 [n] of samples of which no others are asked; 0 where there are none."""
+    return (np.arange(n) % max(experiment.classes, 1)).astype(np.int32)
 
 
 def finish(samples: np.ndarray) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Train an experiment: restore or start, play rounds, and between them log, sample, evaluate and save."""
 
 import contextlib
+import itertools
 import signal
 import sys
 import threading
@@ -14,8 +15,9 @@ from jax.experimental import multihost_utils
 
 from jaxgan import metrics, pictures, run
 from jaxgan.checkpoint import Checkpoints, newest
+from jaxgan.data.source import Window
 from jaxgan.errors import Diverged, Failed, Stopped
-from jaxgan.game import Network, TrainState
+from jaxgan.game import Game, Network, TrainState
 from jaxgan.parallel import Devices
 from jaxgan.progress import Progress
 from jaxgan.registry import Config, Entry, Experiment
@@ -61,8 +63,10 @@ def _train(entry: Entry, config: Config, workdir: Path, devices: Devices, keep: 
         step = int(state.step)
         if leads:
             observer = stack.enter_context(contextlib.closing(Observer(work, experiment, config, step)))
-        dispatch = make_dispatch(experiment, rounds, config, devices)
-        empty = metrics.Tally.empty(rounds.names(), config.seeds)
+        windows = experiment.source.windows(run.data_key(config), step)
+        first = next(windows)
+        empty = metrics.Tally.empty(rounds.names(first.arrays), config.seeds)
+        dispatch = make_dispatch(experiment.game, rounds, itertools.chain([first], windows), config, devices)
         carry = devices.carried(Carry(state, devices.put(empty)))
         stop = stopped()
         while step < config.steps and not stop:
@@ -89,14 +93,21 @@ def _train(entry: Entry, config: Config, workdir: Path, devices: Devices, keep: 
         return Run(workdir, entry, config, experiment, devices.one(carry.state))
 
 
-def make_dispatch(experiment: Experiment, rounds: Rounds, config: Config, devices: Devices) -> Dispatch:
+def make_dispatch(game: Game, rounds: Rounds, windows: Iterator[Window], config: Config, devices: Devices) -> Dispatch:
     """Return `dispatch(carry, step, end) -> (carry, step)`: the one place that decides how many steps a dispatch holds.
 
-    About half a second of them, and not beyond `end`. It waits for them: simulated devices dead-lock on a long queue
-    of collectives, and half a second of work hides the wait.
+    About half a second of them, and neither beyond `end` nor beyond what a window serves. It waits for them: simulated
+    devices dead-lock on a long queue of collectives, and half a second of work hides the wait.
     """
-    game, arrays = experiment.game, devices.put(experiment.source.arrays)
-    given = Given(arrays, devices.make(lambda: run.run_key(config)), n=np.int32(1))
+    key, given, stop = devices.make(lambda: run.run_key(config)), None, 0
+
+    def give(step: int) -> Given:
+        nonlocal given, stop
+        if given is None or step >= stop:
+            arrays, stop = next(windows)
+            given = Given(devices.put(arrays), key, n=np.int32(1))
+        return given
+
     if jax.default_backend() == "cpu" and any(convolves(n) for n in game.networks):
         # Inside a loop XLA's CPU backend runs convolutions four times slower.
         one = {}
@@ -105,7 +116,7 @@ def make_dispatch(experiment: Experiment, rounds: Rounds, config: Config, device
             due = game.due(step)
             if due not in one:
                 one[due] = devices.compile(rounds.one(due))
-            return jax.block_until_ready(one[due](carry, given)), step + 1
+            return jax.block_until_ready(one[due](carry, give(step))), step + 1
 
         return by_step
 
@@ -113,7 +124,8 @@ def make_dispatch(experiment: Experiment, rounds: Rounds, config: Config, device
 
     def by_round(carry: Carry, step: int, end: int) -> tuple[Carry, int]:
         nonlocal rate
-        n = end - step
+        given = give(step)
+        n = min(end, stop) - step
         if jax.process_count() == 1:  # Several processes must agree on n without a word.
             n = min(n, max(1, int(rate * DISPATCH_SECONDS)))
         start = time.perf_counter()

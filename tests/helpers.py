@@ -9,6 +9,7 @@ import numpy as np
 import optax
 
 from jaxgan import registry, run
+from jaxgan.data.source import Arrays, Source
 from jaxgan.game import Game, TrainState
 from jaxgan.metrics import Tally
 from jaxgan.parallel import Devices
@@ -54,12 +55,18 @@ def play(experiment: Experiment, config: Config, devices: Devices, steps: int) -
     rounds = run.make_rounds(experiment.game, experiment.source, config.batch_size)
     rounds = run.over_seeds(rounds) if config.seeds > 1 else rounds
     state = devices.make(lambda: rounds.start(run.run_key(config)))
-    empty = Tally.empty(rounds.names(), config.seeds)
+    windows = experiment.source.windows(run.data_key(config), 0)
+    empty = Tally.empty(rounds.names(held(experiment.source)), config.seeds)
     carry, step = devices.carried(Carry(state, devices.put(empty))), 0
-    dispatch = make_dispatch(experiment, rounds, config, devices)
+    dispatch = make_dispatch(experiment.game, rounds, windows, config, devices)
     while step < steps:
         carry, step = dispatch(carry, step, steps)
     return jax.device_get(devices.one(carry.state))
+
+
+def held(source: Source) -> Arrays:
+    """What a source draws its first batch from."""
+    return next(source.windows(jax.random.key(0), 0)).arrays
 
 
 def gap(a: object, b: object) -> float:

@@ -7,7 +7,7 @@ import sys
 import jax
 import numpy as np
 import pytest
-from helpers import NAMES, gap, play, same, sgd, small
+from helpers import NAMES, gap, held, play, same, sgd, small
 
 import jaxgan
 from jaxgan import axis
@@ -32,7 +32,7 @@ def test_only_the_phases_player_moves(name):
     experiment = entry.build(config)
     game, update = experiment.game, make_update(experiment.game)
     state = jax.jit(lambda key: init(game, key))(jax.random.key(0))
-    batch = experiment.source.batch(experiment.source.arrays, jax.random.key(1), state.step, axis.positions(16))
+    batch = experiment.source.batch(held(experiment.source), jax.random.key(1), state.step, axis.positions(16))
     for phase in game.phases:
         after, metrics = jax.jit(lambda state, batch: update((phase,), state, batch, jax.random.key(2)))(state, batch)
         assert all(np.isfinite(m) for m in metrics.values())

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers import held
 from numpy.testing import assert_allclose
 
 from experiments import infogan
@@ -54,7 +55,7 @@ def test_only_with_its_weight_does_the_information_reach_generator_and_discrimin
     experiment = entry.build(config)
     game, source = experiment.game, experiment.source
     state = jax.jit(lambda key: init(game, key))(jax.random.key(0))
-    batch = source.batch(source.arrays, jax.random.key(1), state.step, axis.positions(16))
+    batch = source.batch(held(source), jax.random.key(1), state.step, axis.positions(16))
 
     @jax.jit
     def slopes(q):

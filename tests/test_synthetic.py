@@ -96,7 +96,7 @@ def test_circle_has_uniform_angles_and_normal_distances():
 
 
 def test_digits_fill_the_grey_levels_of_a_byte():
-    images, labels = digits()
+    images, labels = digits().images, digits().labels
     assert images.shape == (1797, 8, 8, 1)
     assert labels.shape == (1797,)
     np.testing.assert_array_equal(np.unique(images), np.rint(np.arange(17) * 255 / 16))

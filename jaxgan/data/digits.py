@@ -1,11 +1,17 @@
 """The 8 x 8 digits that come with scikit-learn: real images without a download."""
 
+import functools
+
 import numpy as np
 
+from jaxgan.data.datasets import Dataset
 
-def digits() -> tuple[np.ndarray, np.ndarray]:
-    """Return images uint8 [1797, 8, 8, 1], their 17 grey levels spread over 0 to 255, and labels int32 [1797]."""
+
+@functools.cache
+def digits() -> Dataset:
+    """Return 1,797 images uint8 [N, 8, 8, 1], their 17 grey levels spread over 0 to 255, and their labels."""
     from sklearn.datasets import load_digits  # Takes a second to import.
 
     data = load_digits()
-    return np.rint(data.images * (255 / 16)).astype(np.uint8)[..., None], data.target.astype(np.int32)
+    images = np.rint(data.images * (255 / 16)).astype(np.uint8)[..., None]
+    return Dataset("digits", images, data.target.astype(np.int32), tuple("0123456789"))

@@ -22,7 +22,7 @@ def class_balance(samples: np.ndarray, share: float = 0.02) -> dict[str, float]:
     return {
         "classes": float(np.sum(counts >= share * len(samples))),
         "smallest_class": float(counts.min() / len(samples)),
-        "class_kl": kl(counts, np.bincount(digits()[1])),
+        "class_kl": kl(counts, np.bincount(digits().labels)),
     }
 
 
@@ -35,7 +35,7 @@ def accuracy() -> float:
 def _classifier() -> tuple[Callable[[np.ndarray], np.ndarray], float]:
     from sklearn.svm import SVC  # Takes a second to import.
 
-    images, labels = digits()
+    images, labels = digits().images, digits().labels
     features = lambda x: x.reshape(len(x), -1) * (16 / 255)  # The grey levels for which gamma is right.
     held = np.arange(len(images)) % 4 == 0
     machine = SVC(gamma=0.001).fit(features(images[~held]), labels[~held])
