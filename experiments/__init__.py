@@ -1,6 +1,7 @@
 """The registered experiments: one file per paper. Importing this package puts them on the register."""
 
 from experiments import (
+    cgan,
     cyclegan,
     dirac,
     dragan,
@@ -19,6 +20,7 @@ from experiments import (
 )
 
 __all__ = [
+    "cgan",
     "cyclegan",
     "dirac",
     "dragan",

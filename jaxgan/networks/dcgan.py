@@ -1,7 +1,8 @@
 """DCGAN (Radford et al. 2015) for square images of `base` times a power of two pixels.
 
 Kernels are 4x4 and the scales of batch norm start at N(1, 0.02), as in github.com/soumith/dcgan.torch. No bias stands
-right before a batch norm, which would subtract it again.
+right before a batch norm, which would subtract it again. Labels come in beside the latents and as constant maps beside
+the image (Mirza & Osindero 2014).
 """
 
 import functools
@@ -20,36 +21,44 @@ def _around_one(key: Array, shape: tuple[int, ...], dtype: jnp.dtype) -> Array:
 
 
 class Generator(nn.Module):
-    """Latents [B, Z] to images [B, size, size, channels]."""
+    """Latents [B, Z], and labels int32 [B] if there are `classes`, to images [B, size, size, channels]."""
 
     size: int  # pixels
     channels: int = 1
     width: int = 64  # channels at half the size; twice as many each time the size halves again
     base: int = 4  # pixels of the first feature map
     kernel_init: Initializer = NORMAL
+    norm: bool = True  # batch norm
+    classes: int = 0
 
     @nn.compact
-    def __call__(self, z: Array, train: bool = True) -> Array:
+    def __call__(self, z: Array, labels: Array | None = None, train: bool = True) -> Array:
+        if self.classes:
+            z = jnp.concatenate([z, nn.one_hot(labels, self.classes, dtype=z.dtype)], axis=1)
         *widths, first = [self.width << i for i in range(_halvings(self.size, self.base))]
-        norm = lambda x: nn.relu(batch_norm(train, scale_init=_around_one)(x))
+        activate = lambda x: nn.relu(batch_norm(train, scale_init=_around_one)(x) if self.norm else x)
         double = functools.partial(ConvTranspose, strides=(2, 2), kernel_init=self.kernel_init)
-        x = nn.Dense(self.base**2 * first, use_bias=False, kernel_init=self.kernel_init)(z)
-        x = norm(x.reshape(-1, self.base, self.base, first))
+        x = nn.Dense(self.base**2 * first, use_bias=not self.norm, kernel_init=self.kernel_init)(z)
+        x = activate(x.reshape(-1, self.base, self.base, first))
         for width in reversed(widths):
-            x = norm(double(width, use_bias=False)(x))
+            x = activate(double(width, use_bias=not self.norm)(x))
         return jnp.tanh(double(self.channels)(x))
 
 
 class Discriminator(nn.Module):
-    """Images [B, H, H, C] to logits [B]."""
+    """Images [B, H, H, C], and labels int32 [B] if there are `classes`, to logits [B]."""
 
     width: int = 64  # channels at half the size; twice as many each time the size halves again
     base: int = 4  # pixels of the last feature map
     norm: bool = True  # batch norm; not where a penalty takes each example's gradient, for it couples them
     kernel_init: Initializer = NORMAL
+    classes: int = 0
 
     @nn.compact
-    def __call__(self, x: Array, train: bool = True) -> Array:
+    def __call__(self, x: Array, labels: Array | None = None, train: bool = True) -> Array:
+        if self.classes:
+            maps = nn.one_hot(labels, self.classes, dtype=x.dtype)[:, None, None]
+            x = jnp.concatenate([x, jnp.broadcast_to(maps, (*x.shape[:3], self.classes))], axis=-1)
         for i in range(_halvings(x.shape[1], self.base)):
             norm = self.norm and i > 0
             x = Conv(self.width << i, strides=(2, 2), use_bias=not norm, kernel_init=self.kernel_init)(x)

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from jaxgan.networks.layers import Activation, Initializer, leaky_relu
+from jaxgan.networks.maxout import maxout
 
 HE = nn.initializers.he_uniform()
 
@@ -62,8 +63,7 @@ class MaxoutCritic(nn.Module):
     def __call__(self, x: Array, train: bool = True) -> Array:
         x = x.reshape(len(x), -1)
         for _ in range(self.depth):
-            x = nn.Dense(self.pieces * self.width, kernel_init=self.kernel_init)(x)
-            x = x.reshape(-1, self.pieces, self.width).max(1)
+            x = maxout(x, self.width, self.pieces, self.kernel_init)
         return nn.Dense(1, kernel_init=self.kernel_init)(x)[:, 0]
 
 

@@ -1,0 +1,162 @@
+"""Sets of labelled images that image experiments are tried on, with the convolutional networks that fit their size.
+
+A paper's file has the objective, the optimisers and the settings, and registers itself as `method/set`.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+import optax
+
+from experiments import testbeds
+from jaxgan import augment, latents, optim, pictures, registry
+from jaxgan.data import datasets
+from jaxgan.data.datasets import Dataset
+from jaxgan.data.digits import digits
+from jaxgan.data.source import Source, images
+from jaxgan.game import LABEL, Game, Network, spec
+from jaxgan.losses import Adversarial
+from jaxgan.networks import dcgan
+from jaxgan.objectives import Latent, two_player
+from jaxgan.registry import Experiment
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(testbeds.Config):
+    """What experiments on images have besides."""
+
+    latent: int = 128  # dimensions of z, drawn from N(0, 1)
+    width: int = 64  # channels at half the size
+    flip: bool = False  # mirror images, left to right, half of the time
+    dequantise: bool = False  # spread each grey level over the part of the range that it stands for
+    diffaug: bool = False  # the discriminator sees images in other colours, shifted and with a part cut out
+    bfloat16: bool = False  # networks compute in bfloat16; parameters stay float32
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ImageSet:
+    """Labelled images, and the smallest map of the convolutional networks for their size."""
+
+    name: str
+    dataset: str
+    shape: tuple[int, int, int]
+    base: int  # pixels
+    data: Callable[[str], Dataset]  # split -> images
+    cost: str
+    defaults: Mapping[str, Any]
+    classes: int = 10
+
+    def networks(self, config: Config, norm: bool = True, classes: int = 0) -> tuple[nn.Module, nn.Module]:
+        """DCGAN's generator and discriminator, the latter with batch norm or without."""
+        size, _, channels = self.shape
+        return (
+            dcgan.Generator(size, channels, config.width, self.base, classes=classes),
+            dcgan.Discriminator(config.width, self.base, norm, classes=classes),
+        )
+
+    def source(self, batch_size: int, split: str = "train", flip: bool = False, dequantise: bool = False) -> Source:
+        """Batches of the training images, or of another part of them."""
+        return images(lambda: self.data(split), batch_size, flip, dequantise)
+
+    def network(self, name: str, module: nn.Module, first: Any, config: Config, *beside: Any) -> Network:
+        """A network of the game, whose inputs begin with `first`."""
+        return Network(name, module, (first, *beside), jnp.bfloat16 if config.bfloat16 else None)
+
+    def two_player(
+        self,
+        config: Config,
+        networks: tuple[nn.Module, nn.Module],
+        loss: Adversarial,
+        g_optimizer: optax.GradientTransformation,
+        d_optimizer: optax.GradientTransformation,
+        *,
+        conditional: bool = False,
+        latent: Latent | None = None,
+        **options: Any,
+    ) -> Experiment:
+        """The game of an objective on this set; `options` are those of `objectives.two_player`."""
+        labels = (LABEL,) if conditional else ()
+        latent = latent or (lambda keys: latents.normal(keys, config.latent))
+        generator = self.network("generator", networks[0], spec(config.latent), config, *labels)
+        discriminator = self.network("discriminator", networks[1], spec(*self.shape), config, *labels)
+        game = two_player(
+            generator,
+            discriminator,
+            loss,
+            latent,
+            g_optimizer=g_optimizer,
+            d_optimizer=d_optimizer,
+            augment=DIFFAUG if config.diffaug else None,
+            ema=optim.ema_decay(config.ema_half_life, config.batch_size),
+            **options,
+        )
+        source = self.source(config.batch_size, flip=config.flip, dequantise=config.dequantise)
+        return self.experiment(game, generator, latent, source, conditional)
+
+    def experiment(
+        self, game: Game, generator: Network, latent: Latent, source: Source, conditional: bool = False
+    ) -> Experiment:
+        """A game on this set, and how it is looked at."""
+        sample = lambda state, keys, *labels: generator.bind(state, train=False)(latent(keys), *labels)
+        return Experiment(
+            game,
+            source,
+            sample,
+            evaluate=lambda samples: {},
+            picture=pictures.grid,
+            pictured=100,
+            classes=self.classes if conditional else 0,
+            data=self.data,
+        )
+
+
+DIFFAUG = augment.compose(augment.colour, augment.translation, augment.cutout)
+PERIODS = {"log_every": 100, "sample_every": 500, "evaluate_every": 500, "save_every": 500}
+
+DIGITS = ImageSet(
+    name="digits",
+    dataset="1,797 handwritten digits, 8x8",
+    shape=(8, 8, 1),
+    base=2,
+    data=lambda split: digits(),
+    cost="1 min, 2 CPU cores",
+    defaults={**PERIODS, "steps": 3_000, "batch_size": 64, "latent": 32, "width": 32},
+)
+MNIST = ImageSet(
+    name="mnist",
+    dataset="60,000 handwritten digits, 28x28",
+    shape=(28, 28, 1),
+    base=7,
+    data=functools.partial(datasets.tfds, "mnist"),
+    cost="20 min, 2 CPU cores",
+    defaults={**PERIODS, "steps": 5_000, "batch_size": 64},
+)
+CIFAR10 = ImageSet(
+    name="cifar10",
+    dataset="50,000 colour images, 32x32",
+    shape=(32, 32, 3),
+    base=4,
+    data=functools.partial(datasets.tfds, "cifar10"),
+    cost="hours, a GPU",
+    defaults={**{name: 10 * steps for name, steps in PERIODS.items()}, "steps": 100_000, "width": 128},
+)
+
+
+def on(
+    method: str, configs: Mapping[ImageSet, Config], *, paper: str, shows: str
+) -> Callable[[Callable[[ImageSet, Any], Experiment]], Callable[[ImageSet, Any], Experiment]]:
+    """Register `build(set, config)` as `method/set` on each of the sets, with its config."""
+
+    def add(build: Callable[[ImageSet, Any], Experiment]) -> Callable[[ImageSet, Any], Experiment]:
+        for made, config in configs.items():
+            put = registry.register(
+                f"{method}/{made.name}", config, paper=paper, dataset=made.dataset, shows=shows, cost=made.cost
+            )
+            put(functools.partial(build, made))
+        return build
+
+    return add
