@@ -3,6 +3,7 @@
 from experiments import (
     cgan,
     cyclegan,
+    dcgan,
     dirac,
     dragan,
     gan,
@@ -22,6 +23,7 @@ from experiments import (
 __all__ = [
     "cgan",
     "cyclegan",
+    "dcgan",
     "dirac",
     "dragan",
     "gan",

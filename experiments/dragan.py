@@ -18,6 +18,7 @@ import numpy as np
 import optax
 from jax import Array
 
+from experiments import imagesets, testbeds
 from jaxgan import figures, latents, losses, metrics, penalties, pictures, plots, registry
 from jaxgan.data.digits import digits
 from jaxgan.data.source import images
@@ -29,6 +30,7 @@ from jaxgan.objectives import two_player
 from jaxgan.registry import Experiment
 
 PAPER = "Kodali et al. 2017, arXiv 1705.07215"
+SHOWS = "the original GAN with a gradient of norm 1 around the data"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -49,7 +51,7 @@ class Config(registry.Config):
     Config(),
     paper=PAPER,
     dataset="1,797 handwritten digits, 8x8",
-    shows="the original GAN with a gradient of norm 1 around the data",
+    shows=SHOWS,
     cost="1 min, 2 CPU cores",
 )
 def build(config: Config) -> Experiment:
@@ -75,6 +77,38 @@ def build(config: Config) -> Experiment:
     )
     sample = lambda state, keys: generator.bind(state, train=False)(latent(keys))
     return Experiment(game, images(digits, config.batch_size), sample, class_balance, pictures.grid, pictured=100)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Images(imagesets.Config):
+    """DRAGAN on images, by the networks of DCGAN, with batch norm in the generator alone."""
+
+    latent: int = 100  # dimensions of z, drawn from N(0, 1)
+    batch_size: int = 64  # examples a step, over all devices
+    g_lr: float = 1e-4  # learning rate of the generator
+    d_lr: float = 1e-4  # learning rate of the discriminator
+    b1: float = 0.5  # of Adam
+    b2: float = 0.9  # of Adam
+    penalty: float = 10.0  # weight of the gradient penalty, lambda
+
+
+@imagesets.on(
+    "dragan",
+    {
+        imagesets.MNIST: Images(**imagesets.MNIST.defaults),
+        imagesets.CIFAR10: Images(**imagesets.CIFAR10.defaults),
+    },
+    paper=PAPER,
+    shows=SHOWS,
+)
+def on_images(bed: testbeds.Bed, config: Images) -> Experiment:
+    """Moves in turn, one each."""
+    adam = lambda lr: optax.adam(lr, config.b1, config.b2)
+
+    def penalty(critic: penalties.Critic, real: Array, fake: Array, key: Array) -> Array:
+        return config.penalty * penalties.dragan(critic, real, key)
+
+    return bed.experiment(config, losses.non_saturating, adam(config.g_lr), adam(config.d_lr), penalty=penalty)
 
 
 @figures.register(

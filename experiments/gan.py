@@ -42,7 +42,7 @@ class Config(testbeds.Config):
     b2: float = 0.999  # of Adam
 
 
-def build(loss: losses.Adversarial, bed: testbeds.Testbed, config: Config) -> Experiment:
+def build(loss: losses.Adversarial, bed: testbeds.Bed, config: Config) -> Experiment:
     """No penalty; batch norm in both networks where they are convolutional."""
     adam = lambda lr: optax.adam(lr, config.b1, config.b2)
     return bed.experiment(config, loss, adam(config.g_lr), adam(config.d_lr), norm=True)
@@ -95,7 +95,7 @@ def with_maxout(images: imagesets.ImageSet, config: Mnist, split: str, condition
         g_optimizer=descend,
         d_optimizer=descend,
     )
-    return images.experiment(game, generator, latent, images.source(config.batch_size, split), conditional)
+    return images.look(game, generator, latent, images.source(config.batch_size, split), conditional)
 
 
 @register(

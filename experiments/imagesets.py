@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 import optax
 
@@ -17,7 +18,7 @@ from jaxgan import augment, latents, optim, pictures, registry
 from jaxgan.data import datasets
 from jaxgan.data.datasets import Dataset
 from jaxgan.data.digits import digits
-from jaxgan.data.source import Source, images
+from jaxgan.data.source import Source, images, stacked
 from jaxgan.game import LABEL, Game, Network, spec
 from jaxgan.losses import Adversarial
 from jaxgan.networks import dcgan
@@ -49,6 +50,7 @@ class ImageSet:
     cost: str
     defaults: Mapping[str, Any]
     classes: int = 10
+    of: Callable[[Source], Source] = lambda source: source  # what is made of batches of the data
 
     def networks(self, config: Config, norm: bool = True, classes: int = 0) -> tuple[nn.Module, nn.Module]:
         """DCGAN's generator and discriminator, the latter with batch norm or without."""
@@ -60,7 +62,7 @@ class ImageSet:
 
     def source(self, batch_size: int, split: str = "train", flip: bool = False, dequantise: bool = False) -> Source:
         """Batches of the training images, or of another part of them."""
-        return images(lambda: self.data(split), batch_size, flip, dequantise)
+        return self.of(images(lambda: self.data(split), batch_size, flip, dequantise))
 
     def network(self, name: str, module: nn.Module, first: Any, config: Config, *beside: Any) -> Network:
         """A network of the game, whose inputs begin with `first`."""
@@ -76,13 +78,18 @@ class ImageSet:
         *,
         conditional: bool = False,
         latent: Latent | None = None,
+        pack: int = 1,
         **options: Any,
     ) -> Experiment:
-        """The game of an objective on this set; `options` are those of `objectives.two_player`."""
+        """The game of an objective on this set; `options` are those of `objectives.two_player`.
+
+        The discriminator takes a number of images that `pack` divides.
+        """
         labels = (LABEL,) if conditional else ()
         latent = latent or (lambda keys: latents.normal(keys, config.latent))
         generator = self.network("generator", networks[0], spec(config.latent), config, *labels)
-        discriminator = self.network("discriminator", networks[1], spec(*self.shape), config, *labels)
+        packed = jax.ShapeDtypeStruct((pack, *self.shape), jnp.float32)
+        discriminator = self.network("discriminator", networks[1], packed, config, *labels)
         game = two_player(
             generator,
             discriminator,
@@ -95,9 +102,22 @@ class ImageSet:
             **options,
         )
         source = self.source(config.batch_size, flip=config.flip, dequantise=config.dequantise)
-        return self.experiment(game, generator, latent, source, conditional)
+        return self.look(game, generator, latent, source, conditional)
 
     def experiment(
+        self,
+        config: Config,
+        loss: Adversarial,
+        g_optimizer: optax.GradientTransformation,
+        d_optimizer: optax.GradientTransformation,
+        *,
+        norm: bool = False,
+        **options: Any,
+    ) -> Experiment:
+        """The game of an objective by DCGAN's networks, as on a `Testbed`."""
+        return self.two_player(config, self.networks(config, norm), loss, g_optimizer, d_optimizer, **options)
+
+    def look(
         self, game: Game, generator: Network, latent: Latent, source: Source, conditional: bool = False
     ) -> Experiment:
         """A game on this set, and how it is looked at."""
@@ -133,7 +153,16 @@ MNIST = ImageSet(
     base=7,
     data=functools.partial(datasets.tfds, "mnist"),
     cost="20 min, 2 CPU cores",
-    defaults={**PERIODS, "steps": 5_000, "batch_size": 64},
+    defaults={**PERIODS, "steps": 5_000},
+)
+STACKED_MNIST = dataclasses.replace(
+    MNIST,
+    name="stacked_mnist",
+    dataset="three digits as the colours of one image, 1,000 modes",
+    shape=(28, 28, 3),
+    cost="hours, 2 CPU cores",
+    classes=1_000,
+    of=stacked,
 )
 CIFAR10 = ImageSet(
     name="cifar10",

@@ -1,6 +1,7 @@
 """Least Squares Generative Adversarial Networks (Mao et al. 2016, arXiv 1611.04076).
 
     python launch.py train lsgan/ring
+    python launch.py train lsgan/mnist
     python launch.py figure lsgan/fig6
 
 Networks, optimisers and data of the ring are those of the authors' script, after a notebook for unrolled GANs, but for
@@ -19,6 +20,7 @@ import numpy as np
 import optax
 from scipy.ndimage import gaussian_filter
 
+from experiments import imagesets, testbeds
 from jaxgan import figures, latents, losses, metrics, pictures, plots, registry
 from jaxgan.data import synthetic
 from jaxgan.data.source import density
@@ -67,6 +69,32 @@ def ring(loss: losses.Adversarial, config: Config) -> Experiment:
     data = np.asarray(jax.vmap(RING.draw)(jax.random.split(jax.random.key(0), 10_000)))
     picture = lambda samples: pictures.scatter(samples, data)
     return Experiment(game, density(RING.draw), sample, evaluate, picture, pictured=2_000)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Images(imagesets.Config):
+    """LSGAN on images, by the networks of DCGAN."""
+
+    batch_size: int = 64  # examples a step, over all devices
+    g_lr: float = 1e-3  # learning rate of the generator
+    d_lr: float = 1e-3  # learning rate of the discriminator
+    b1: float = 0.5  # of Adam
+
+
+@imagesets.on(
+    "lsgan",
+    {
+        imagesets.DIGITS: Images(**imagesets.DIGITS.defaults),
+        imagesets.MNIST: Images(**imagesets.MNIST.defaults),
+        imagesets.CIFAR10: Images(**imagesets.CIFAR10.defaults),
+    },
+    paper=PAPER,
+    shows="least squares in place of cross-entropy",
+)
+def build(bed: testbeds.Bed, config: Images) -> Experiment:
+    """Batch norm in both networks; the paper's rate for MNIST-like data is 1e-3."""
+    adam = lambda lr: optax.adam(lr, config.b1)
+    return bed.experiment(config, losses.least_squares, adam(config.g_lr), adam(config.d_lr), norm=True)
 
 
 registry.register(

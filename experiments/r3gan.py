@@ -43,7 +43,7 @@ class Config(testbeds.Config):
     paper=PAPER,
     shows="relativistic pairing with R1 and R2: converges locally, and covers the modes",
 )
-def build(bed: testbeds.Testbed, config: Config) -> Experiment:
+def build(bed: testbeds.Bed, config: Config) -> Experiment:
     """No batch norm in the discriminator: the penalties are on gradients at single examples."""
     slower = 1.0 if config.every == 1 else config.every / (config.every + 1)  # D moves that much more often.
 

@@ -7,7 +7,7 @@ and the settings, and registers itself on all of them as `method/testbed`.
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import flax.linen as nn
 import jax
@@ -85,6 +85,12 @@ class Testbed:
         )
         sample = lambda state, keys: generator.bind(state, train=False)(latent(keys))
         return registry.Experiment(game, self.source(config), sample, self.evaluate, self.picture, self.pictured)
+
+
+class Bed(Protocol):
+    """What an objective can be played on: points of the plane, digits, or a set of images."""
+
+    experiment: Callable[..., registry.Experiment]  # as that of `Testbed`
 
 
 def plane(name: str, made: synthetic.Density, dataset: str, **defaults: Any) -> Testbed:

@@ -18,7 +18,7 @@ import numpy as np
 import optax
 from jax import Array
 
-from experiments import critics, testbeds
+from experiments import critics, imagesets, testbeds
 from jaxgan import figures, losses, optim, plots
 from jaxgan.figures import Claim, Figure
 from jaxgan.losses import Adversarial
@@ -37,13 +37,11 @@ class Config(testbeds.Config):
     n_critic: int = 5  # critic moves to one of the generator
 
 
-@testbeds.on_all(
-    "wgan",
-    Config,
-    paper=PAPER,
-    shows="a critic kept Lipschitz by clipping: stable, blunt, its weights at the bounds",
-)
-def build(bed: testbeds.Testbed, config: Config) -> Experiment:
+SHOWS = "a critic kept Lipschitz by clipping: stable, blunt, its weights at the bounds"
+
+
+@testbeds.on_all("wgan", Config, paper=PAPER, shows=SHOWS)
+def build(bed: testbeds.Bed, config: Config) -> Experiment:
     """RMSProp without momentum; the clip comes last in the critic's optimiser."""
     rmsprop = lambda lr: optax.rmsprop(lr, decay=0.99)
     clipped = optax.chain(rmsprop(config.d_lr), optim.clip_weights(config.clip))
@@ -51,6 +49,24 @@ def build(bed: testbeds.Testbed, config: Config) -> Experiment:
         config, losses.wasserstein, rmsprop(config.g_lr), clipped, n_critic=config.n_critic, norm=True
     )
 
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Images(imagesets.Config, Config):
+    """WGAN on images, by the networks of DCGAN."""
+
+    latent: int = 100  # dimensions of z, drawn from N(0, 1)
+    batch_size: int = 64  # examples a step, over all devices
+
+
+imagesets.on(
+    "wgan",
+    {
+        imagesets.MNIST: Images(**imagesets.MNIST.defaults),
+        imagesets.CIFAR10: Images(**imagesets.CIFAR10.defaults),
+    },
+    paper=PAPER,
+    shows=SHOWS,
+)(build)
 
 THETAS = np.linspace(-1, 1, 9)
 SMALL = {"width": 64, "depth": 2, "d_lr": 1e-3}

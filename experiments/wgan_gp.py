@@ -1,6 +1,7 @@
 """Improved Training of Wasserstein GANs (Gulrajani et al. 2017, arXiv 1704.00028).
 
     python launch.py train wgan_gp/swiss_roll
+    python launch.py train wgan_gp/mnist
 
 The critic's gradient is held at norm 1 between real and fake examples (Eq. 3). Algorithm 1 has beta1 = 0; the authors'
 toy and MNIST scripts have 0.5, and the toys a penalty of 0.1, which is what the testbeds take.
@@ -22,7 +23,7 @@ import numpy as np
 import optax
 from jax import Array
 
-from experiments import critics, testbeds
+from experiments import critics, imagesets, testbeds
 from jaxgan import figures, latents, losses, penalties, plots
 from jaxgan.figures import Claim, Figure
 from jaxgan.game import Params
@@ -41,14 +42,17 @@ class Config(testbeds.Config):
     n_critic: int = 5  # critic moves to one of the generator
 
 
+SHOWS = "a critic of gradient norm 1 where it matters, and a loss that falls with quality"
+
+
 @testbeds.on_all(
     "wgan_gp",
     Config,
     paper=PAPER,
-    shows="a critic of gradient norm 1 where it matters, and a loss that falls with quality",
+    shows=SHOWS,
     plane={"penalty": 0.1},
 )
-def build(bed: testbeds.Testbed, config: Config) -> Experiment:
+def build(bed: testbeds.Bed, config: Config) -> Experiment:
     """No batch norm in the critic: the penalty is on the gradient at single examples (section 4)."""
     adam = lambda lr: optax.adam(lr, config.b1, config.b2)
 
@@ -59,6 +63,24 @@ def build(bed: testbeds.Testbed, config: Config) -> Experiment:
         config, losses.wasserstein, adam(config.g_lr), adam(config.d_lr), penalty=penalty, n_critic=config.n_critic
     )
 
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Images(imagesets.Config, Config):
+    """WGAN-GP on images, by the networks of DCGAN, with batch norm in the generator alone."""
+
+    g_lr: float = 1e-4  # learning rate of the generator
+    d_lr: float = 1e-4  # learning rate of the critic
+
+
+imagesets.on(
+    "wgan_gp",
+    {
+        imagesets.MNIST: Images(**imagesets.MNIST.defaults, batch_size=50),
+        imagesets.CIFAR10: Images(**imagesets.CIFAR10.defaults, batch_size=64, dequantise=True),
+    },
+    paper=PAPER,
+    shows=SHOWS,
+)(build)
 
 TITLES = {"ring": "8 Gaussians", "grid": "25 Gaussians", "swiss_roll": "Swiss roll"}
 KINDS = {"clipped": "weight clipping", "penalised": "gradient penalty"}
