@@ -82,7 +82,7 @@ class Packed(nn.Module):
         if len(x) % self.pack:
             raise ValueError(f"{len(x)} examples on a device are no whole packs of {self.pack}")
         x = jnp.moveaxis(x.reshape(-1, self.pack, *shape), 1, -2)
-        return self.critic(x.reshape(len(x), *shape[:-1], self.pack * channels), train)
+        return self.critic(x.reshape(len(x), *shape[:-1], self.pack * channels), train=train)
 
 
 def _hidden(
