@@ -12,7 +12,7 @@ import dataclasses
 
 import optax
 
-from experiments import gan, imagesets
+from experiments import gan, gan_mnist, imagesets
 from jaxgan import losses
 from jaxgan.registry import Experiment, register
 
@@ -21,7 +21,7 @@ SHOWS = "both networks are told the class: samples of the class that is asked"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Mnist(gan.Mnist):
+class Mnist(gan_mnist.Config):
     """The paper's networks for MNIST."""
 
     lr_decay: float = 1.00004  # by which the rate is divided at each step, until it is 1e-6
@@ -30,7 +30,7 @@ class Mnist(gan.Mnist):
 @register("cgan/mnist", Mnist(), paper=PAPER, dataset=imagesets.MNIST.dataset, shows=SHOWS, cost="15 min, 2 CPU cores")
 def on_mnist(config: Mnist) -> Experiment:
     """Of the training images the last 10,000 are left for the choice of a Parzen window's width."""
-    return gan.with_maxout(imagesets.MNIST, config, "train[:50000]", conditional=True)
+    return gan_mnist.with_maxout(imagesets.MNIST, config, gan_mnist.LEARNT, conditional=True)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -2,8 +2,7 @@
 
     python launch.py train minimax/ring
     python launch.py train non_saturating/digits_conv
-    python launch.py train gan/mnist
-    python launch.py figure gan/fig1 gan/table1 gan/fig2
+    python launch.py figure gan/fig1
 
 Both objectives share the discriminator's cross-entropy (Eq. 1). With `minimax` the generator ascends it, and learns
 little while the discriminator is sure; with `non_saturating` it descends the cross-entropy of the wrong labels instead
@@ -20,14 +19,14 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from experiments import imagesets, testbeds
-from jaxgan import figures, latents, losses, metrics, pictures, plots, registry
+from experiments import testbeds
+from jaxgan import figures, latents, losses, metrics, pictures, plots
 from jaxgan.data.source import density
 from jaxgan.figures import Claim, Figure, needs
-from jaxgan.game import KEY, LABEL, Network, spec
-from jaxgan.networks import maxout, mlp
+from jaxgan.game import Network, spec
+from jaxgan.networks import mlp
 from jaxgan.objectives import two_player
-from jaxgan.registry import Entry, Experiment, register
+from jaxgan.registry import Entry, Experiment
 
 PAPER = "Goodfellow et al. 2014, arXiv 1406.2661"
 
@@ -54,61 +53,6 @@ for name, shows in (
 ):
     on_all = testbeds.on_all(name, Config, paper=PAPER, shows=shows, plane={"g_lr": 1e-3, "d_lr": 1e-3})
     on_all(functools.partial(build, getattr(losses, name)))
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Mnist(registry.Config):
-    """The authors' GAN for MNIST, their mnist.yaml."""
-
-    steps: int = 15_000  # 30 epochs; the authors trained for hundreds
-    batch_size: int = 100  # examples a step, over all devices
-    log_every: int = 100  # steps
-    latent: int = 100  # dimensions of z, drawn from N(0, 1)
-    width: int = 1200  # units of a hidden layer of the generator
-    units: int = 240  # of a hidden layer of the discriminator, each the largest of five
-    lr: float = 0.1  # learning rate at the start
-    lr_decay: float = 1.000004  # by which the rate is divided at each step, until it is 1e-6
-    momentum: float = 0.5  # at the start
-    last_momentum: float = 0.7  # reached along a line
-    momentum_steps: int = 125_000  # steps until then, 250 epochs
-
-
-def with_maxout(images: imagesets.ImageSet, config: Mnist, split: str, conditional: bool = False) -> Experiment:
-    """A rectifier generator against maxout with dropout, by plain momentum; here, but not there, biases start at 0.
-
-    The discriminator's loss is half the cross-entropy: it matters to gradient descent, as it does not to Adam.
-    """
-    lr = lambda count: jnp.maximum(config.lr * config.lr_decay ** -jnp.float32(count), 1e-6)
-    momentum = optax.linear_schedule(config.momentum, config.last_momentum, config.momentum_steps)
-    descend = optax.inject_hyperparams(optax.sgd)(learning_rate=lr, momentum=momentum)
-    classes, labels = (images.classes, (LABEL,)) if conditional else (0, ())
-    g_module = maxout.Generator(images.shape, config.width, classes)
-    d_module = maxout.Discriminator(config.units, classes)
-    generator = Network("generator", g_module, (spec(config.latent), *labels))
-    latent = lambda keys: latents.normal(keys, config.latent)
-    loss = losses.non_saturating
-    game = two_player(
-        generator,
-        Network("discriminator", d_module, (spec(*images.shape), *labels, KEY)),
-        loss._replace(d=lambda real_logits, fake_logits: 0.5 * loss.d(real_logits, fake_logits)),
-        latent,
-        g_optimizer=descend,
-        d_optimizer=descend,
-    )
-    return images.look(game, generator, latent, images.source(config.batch_size, split), conditional)
-
-
-@register(
-    "gan/mnist",
-    Mnist(),
-    paper=PAPER,
-    dataset=imagesets.MNIST.dataset,
-    shows="the first GAN: rectifiers against maxout with dropout, by plain momentum",
-    cost="15 min, 2 CPU cores",
-)
-def on_mnist(config: Mnist) -> Experiment:
-    """Of the training images the last 10,000 are left for the choice of a Parzen window's width."""
-    return with_maxout(imagesets.MNIST, config, "train[:50000]")
 
 
 MEAN, STD = 2.0, 0.5  # of the data of fig1
