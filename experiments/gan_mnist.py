@@ -119,11 +119,7 @@ def table1() -> Figure:
 
     def plot(found: Mapping[str, Any]) -> Any:
         page, ((ax,),) = plots.panels(1, 1, height=2.2, width=0.75 * plots.WIDTH)
-        names = {
-            "GAN, here": "samples",
-            "10,000 training images": "training images",
-            "500 centres of k-means": "k-means",
-        }
+        ours = {"GAN, here": "samples", "training images": "training images", "500 means of them": "k-means"}
         rows = [(f"{name}, paper", nats, plots.COLOURS[5]) for name, nats in published.items()]
         rows += [(name, found[f"{key} log_likelihood"], plots.COLOURS[0]) for name, key in ours.items()]
         for y, (_, nats, colour) in enumerate(rows):
