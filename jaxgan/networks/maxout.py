@@ -11,6 +11,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from jaxgan.networks.layers import Initializer
+
 
 class Generator(nn.Module):
     """Latents [B, Z], and labels int32 [B] if there are `classes`, to images [B, *shape]."""
@@ -18,6 +20,7 @@ class Generator(nn.Module):
     shape: tuple[int, ...]
     width: int = 1200  # units of the last hidden layer
     classes: int = 0
+    bias_init: Initializer = nn.initializers.zeros  # of the pixels' logits
 
     @nn.compact
     def __call__(self, z: Array, labels: Array | None = None, train: bool = True) -> Array:
@@ -28,7 +31,8 @@ class Generator(nn.Module):
         else:
             x = nn.relu(dense(self.width, z))
         x = nn.relu(dense(self.width, x))
-        return jnp.tanh(0.5 * dense(math.prod(self.shape), x).reshape(-1, *self.shape))  # A sigmoid, from -1 to 1.
+        x = nn.Dense(math.prod(self.shape), kernel_init=_within(0.05), bias_init=self.bias_init)(x)
+        return jnp.tanh(0.5 * x.reshape(-1, *self.shape))  # A sigmoid, from -1 to 1.
 
 
 class Discriminator(nn.Module):
@@ -50,7 +54,7 @@ class Discriminator(nn.Module):
         return nn.Dense(1, kernel_init=_within(0.005))(x)[:, 0]
 
 
-def maxout(x: Array, units: int, pieces: int, kernel_init: nn.initializers.Initializer) -> Array:
+def maxout(x: Array, units: int, pieces: int, kernel_init: Initializer) -> Array:
     """A layer [B, units], each unit the largest of `pieces` linear ones (Goodfellow et al. 2013); within a module."""
     return nn.Dense(units * pieces, kernel_init=kernel_init)(x).reshape(-1, pieces, units).max(1)
 
@@ -61,5 +65,5 @@ def dropout(x: Array, keys: Array, keep: float) -> Array:
     return jnp.where(kept, x / keep, 0.0)
 
 
-def _within(limit: float) -> nn.initializers.Initializer:
+def _within(limit: float) -> Initializer:
     return lambda key, shape, dtype: jax.random.uniform(key, shape, dtype, -limit, limit)
