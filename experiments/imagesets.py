@@ -19,6 +19,7 @@ from jaxgan.data import datasets
 from jaxgan.data.datasets import Dataset
 from jaxgan.data.digits import digits
 from jaxgan.data.source import Source, images, stacked
+from jaxgan.evaluate import measures
 from jaxgan.game import LABEL, Game, Network, spec
 from jaxgan.losses import Adversarial
 from jaxgan.networks import dcgan
@@ -50,6 +51,7 @@ class ImageSet:
     cost: str
     defaults: Mapping[str, Any]
     classes: int = 10
+    measures: tuple[str, ...] = ("fd", "prdc", "balance")  # taken while training
     of: Callable[[Source], Source] = lambda source: source  # what is made of batches of the data
 
     def networks(self, config: Config, norm: bool = True, classes: int = 0) -> tuple[nn.Module, nn.Module]:
@@ -121,15 +123,18 @@ class ImageSet:
         self, game: Game, generator: Network, latent: Latent, source: Source, conditional: bool = False
     ) -> Experiment:
         """A game on this set, and how it is looked at."""
+        classes = self.classes if conditional else 0
         sample = lambda state, keys, *labels: generator.bind(state, train=False)(latent(keys), *labels)
         return Experiment(
             game,
             source,
             sample,
-            evaluate=lambda samples: {},
+            evaluate=measures.during(
+                (*self.measures, "agreement") if conditional else self.measures, self.data, classes
+            ),
             picture=pictures.grid,
             pictured=100,
-            classes=self.classes if conditional else 0,
+            classes=classes,
             data=self.data,
         )
 

@@ -1,0 +1,55 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from experiments import gan_mnist
+from jaxgan.data.digits import digits
+from jaxgan.networks import maxout
+
+
+def test_dropout_keeps_its_share_and_the_mean_and_depends_on_the_example_alone(key):
+    keys = jax.random.split(key, 64)
+    x = jax.random.uniform(key, [64, 500], minval=0.5)
+    y = maxout.dropout(x, keys, 0.8)
+    assert_allclose((y != 0).mean(), 0.8, atol=0.01)
+    assert_allclose(y.mean(), x.mean(), rtol=0.02)
+    assert_allclose(y[y != 0], (x / 0.8)[y != 0], rtol=1e-6)
+    np.testing.assert_array_equal(maxout.dropout(x[32:], keys[32:], 0.8), y[32:])
+
+
+@pytest.mark.parametrize("classes", [0, 10])
+def test_networks_have_the_parameters_of_the_paper(classes, key):
+    """Of the original: 100-1200-1200-784 and 784-240x5-240x5-1; of the conditional those of its section 4.1."""
+    count = lambda made: sum(x.size for x in jax.tree.leaves(made["params"]))
+    label, keys = [jnp.zeros([1], jnp.int32)] * bool(classes), jax.random.split(key, 1)
+    generator = maxout.Generator((28, 28, 1), classes=classes)
+    discriminator = maxout.Discriminator(classes=classes)
+    g, d = generator.init(key, jnp.zeros([1, 100]), *label), discriminator.init(key, jnp.zeros([1, 784]), *label, keys)
+    dense = lambda *shapes: sum(i * o + o for i, o in shapes)
+    if classes:
+        assert count(g) == dense((100, 200), (10, 1000), (1200, 1200), (1200, 784))
+        assert count(d) == dense((784, 1200), (10, 250), (290, 960), (240, 1))
+    else:
+        assert count(g) == dense((100, 1200), (1200, 1200), (1200, 784))
+        assert count(d) == dense((784, 1200), (240, 1200), (240, 1))
+
+
+def test_a_discriminator_that_does_not_train_drops_nothing(key):
+    x, keys = jax.random.uniform(key, [4, 9]), jax.random.split(key, 4)
+    module = maxout.Discriminator(units=24)
+    variables = module.init(key, x, keys)
+    judge = lambda keys, train: module.apply(variables, x, keys, train=train)
+    np.testing.assert_array_equal(judge(keys, False), judge(keys[::-1], False))
+    assert not np.allclose(judge(keys, True), judge(keys[::-1], True))
+
+
+def test_the_generator_starts_at_the_mean_image(key):
+    init = gan_mnist.mean_pixels(digits)
+    bias = jax.jit(lambda: init(key, (64,), jnp.float32))()
+    mean = digits().images.reshape(-1, 64).mean(0) / 255
+    assert_allclose(jax.nn.sigmoid(bias), mean, rtol=1e-5, atol=2e-7)
+    module = maxout.Generator((8, 8, 1), bias_init=init)
+    images = module.apply(module.init(key, jnp.zeros([1, 100])), jnp.zeros([3, 100]))
+    assert_allclose(images[1].ravel(), 2 * mean - 1, atol=1e-5)
