@@ -21,6 +21,7 @@ import experiments  # noqa: F401  Registers them.
 import jaxgan
 from jaxgan import figures, pictures, registry
 from jaxgan.data import datasets
+from jaxgan.data.folder import folder
 from jaxgan.data.prepare import prepare
 from jaxgan.errors import Problem, Stopped, Unmet
 from jaxgan.parallel import Devices, Parallel
@@ -113,6 +114,7 @@ class Data:
     name: tyro.conf.Positional[str]  # `mnist` or another of TFDS's names, or a folder of images, each subfolder a class
     split: str = "train"  # of a TFDS data set, as TFDS writes it
     data_dir: Path | None = None  # where TFDS keeps them; $JAXGAN_DATA_DIR or ~/tensorflow_datasets if not given
+    feature: str = "image"  # what TFDS calls the images, such as input_image where there are pairs
     size: int | None = None  # side of the square that images are cropped and resized to; a folder needs it
     channels: int = 3  # of the images of a folder, 1 or 3
     refuse: bool = False  # fail where a file of a folder is no good image, instead of leaving it out
@@ -318,11 +320,14 @@ def data(options: Data) -> None:
     if path.is_dir():
         if options.size is None:
             raise Problem(f"say to which --size the images of {path} are to be cropped and resized, such as 64")
-        found, odd = datasets.folder(path, options.size, options.channels, options.refuse)
+        found, odd = folder(path, options.size, options.channels, options.refuse)
     else:
         prepare(options.name, options.data_dir)
-        found = datasets.tfds(options.name, options.split, size=options.size, directory=options.data_dir)
-    about = found.statistics()
+        found = datasets.records(
+            options.name, options.split, size=options.size, feature=options.feature, directory=options.data_dir
+        )
+        found = found.whole() if datasets.fits(found) else found  # The whole is kept, decoded.
+    about = datasets.statistics(found)
     if options.json:
         print(json.dumps(about | {"left_out": odd}, indent=2))
         return

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare
 
-from jaxgan.data.permutation import permute
+from jaxgan.data.permutation import permute, permute_on_host
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -58,3 +58,12 @@ def test_orders_are_as_random_as_random_ones(n, key):
     rises = (order[:, 1:] > order[:, :-1]).sum(1)
     np.testing.assert_allclose(rises.mean(), (n - 1) / 2, atol=5 * ((n + 1) / 12 / k) ** 0.5)
     np.testing.assert_allclose(rises.var(), (n + 1) / 12, rtol=5 * (2 / k) ** 0.5)
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 1797, 60_000, 2**31 - 1])
+def test_the_host_finds_the_order_of_the_device(n):
+    key = jax.random.key(n)
+    index = np.random.default_rng(n).integers(0, n, 500).astype(np.uint32)
+    epoch = np.random.default_rng(1).integers(0, 2**32, 500, dtype=np.uint32)
+    device = jax.jit(permute, static_argnums=1)(index, n, key, epoch)
+    np.testing.assert_array_equal(permute_on_host(index, n, np.asarray(jax.random.key_data(key)), epoch), device)

@@ -1,13 +1,11 @@
-"""Images that are read whole: data sets prepared by TFDS, and a user's own folders. Decoded once, then cached."""
+"""Images as they are on the disk: held in memory once they are decoded, or read one by one where they are too many."""
 
-import contextlib
 import dataclasses
-import hashlib
-import json
+import functools
 import logging
+import math
 import os
-import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +13,10 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from jaxgan import cache
 from jaxgan.errors import Problem
 
-FORMATS = {"PNG": (".png",), "JPEG": (".jpg", ".jpeg"), "WEBP": (".webp",)}
-SUFFIXES = sum(FORMATS.values(), ())
+HELD = 2**31  # bytes of images that are held in memory, on each device; what is larger is streamed
 FILTER = Image.Resampling.LANCZOS  # by which images are resized
 
 
@@ -31,20 +29,80 @@ class Dataset:
     labels: np.ndarray | None = None  # int32 [N]
     classes: tuple[str, ...] = ()
 
-    def statistics(self) -> dict[str, Any]:
-        """What a person wants to know before training on it."""
-        n, h, w, c = self.images.shape
-        found = {
-            "name": self.name,
-            "images": n,
-            "shape": f"{h} x {w} x {c}",
-            "range": f"{self.images.min()} to {self.images.max()}",
-            "mean": [round(float(x), 4) for x in self.images.mean((0, 1, 2), dtype=np.float64)],
-        }
-        if self.labels is not None:
-            counts = np.bincount(self.labels, minlength=len(self.classes)).tolist()
-            found["classes"] = dict(zip(self.classes, counts, strict=True))
-        return found
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one image."""
+        return self.images.shape[1:]
+
+    @property
+    def labelled(self) -> bool:
+        """Whether there are labels."""
+        return self.labels is not None
+
+    def take(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """The images of these numbers, and their labels."""
+        return self.images[numbers], None if self.labels is None else self.labels[numbers]
+
+    def whole(self) -> "Dataset":
+        """All of it in memory, where it is."""
+        return self
+
+
+@dataclasses.dataclass(frozen=True)
+class Records:
+    """Images that stay on the disk, to be read by number: a data set that need not fit in memory."""
+
+    name: str
+    shape: tuple[int, ...]  # of one image
+    classes: tuple[str, ...]
+    length: int
+    read: Callable[[np.ndarray], tuple[list[np.ndarray], list[int]]]  # numbers -> images of any size, labels or zeros
+    whole: Callable[[], Dataset]  # all of it in memory
+
+    def __len__(self) -> int:
+        return self.length
+
+    @property
+    def labelled(self) -> bool:
+        """Whether there are labels."""
+        return bool(self.classes)
+
+    def take(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """The images of these numbers, and their labels. Raises Problem for a damaged one, or one of another size."""
+        images, labels = self.read(numbers)
+        if odd := [image.shape for image in images if image.shape != self.shape]:
+            raise Problem(f"{self.name} has images of several sizes, {self.shape}, {odd[0]}; say which `size` to take")
+        return np.stack(images), np.array(labels, np.int32) if self.labelled else None
+
+
+Images = Dataset | Records
+
+
+def fits(data: Images) -> bool:
+    """Whether the images are few enough to be held in memory."""
+    return len(data) * math.prod(data.shape) <= HELD
+
+
+def statistics(data: Images) -> dict[str, Any]:
+    """What a person wants to know before training on it."""
+    low, high, total, counts = 255, 0, 0.0, np.zeros(len(data.classes), np.int64)
+    for numbers in blocks(data, f"counting {data.name}"):
+        images, labels = data.take(numbers)
+        low, high = min(low, int(images.min())), max(high, int(images.max()))
+        total += images.sum((0, 1, 2), dtype=np.float64)
+        counts += 0 if labels is None else np.bincount(labels, minlength=len(counts))
+    h, w, c = data.shape
+    found = {
+        "name": data.name,
+        "images": len(data),
+        "shape": f"{h} x {w} x {c}",
+        "range": f"{low} to {high}",
+        "mean": [round(float(x), 4) for x in total / (len(data) * h * w)],
+    }
+    return found | ({"classes": dict(zip(data.classes, counts.tolist(), strict=True))} if data.labelled else {})
 
 
 def data_dir() -> Path:
@@ -64,110 +122,92 @@ def prepared(name: str, directory: Path | None = None) -> Path:
     return max(versions, key=lambda path: [int(x) if x.isdigit() else 0 for x in path.name.split(".")])
 
 
-def tfds(name: str, split: str = "train", *, size: int | None = None, directory: Path | None = None) -> Dataset:
-    """A part of a prepared TFDS data set, decoded without TensorFlow.
+def tfds(
+    name: str, split: str = "train", *, size: int | None = None, feature: str = "image", directory: Path | None = None
+) -> Dataset:
+    """A part of a prepared TFDS data set, all of it in memory, decoded without TensorFlow.
 
     Args:
-        name: `mnist`, `cifar10`, `cycle_gan/horse2zebra`: any with a feature "image".
+        name: `mnist`, `cifar10`, `cycle_gan/horse2zebra`: any with images.
         split: As TFDS writes it: `train`, `test`, `train[:1000]`.
         size: Side of the square that images are cropped and resized to; as they are if not given.
+        feature: What TFDS calls the images, such as `input_image` and `target_image` where there are pairs.
         directory: Where it is prepared; `data_dir()` if not given.
 
     Raises Problem where it is missing, damaged, in the wrong format, or of unlike sizes while `size` is not given.
     """
     folder = prepared(name, directory)
-    what = f"{name}:{folder.name}:{split}"
     state = [(p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in sorted(folder.iterdir()) if p.is_file()]
-    return _cached(what, [state, size], lambda: _decode(folder, what, split, size))
+
+    def read() -> tuple[Dataset, None]:
+        found = records(name, split, size=size, feature=feature, directory=directory)
+        parts = [found.take(numbers) for numbers in blocks(found, f"reading {found.name}")]
+        images, labels = zip(*parts, strict=True)
+        labels = np.concatenate(labels) if found.labelled else None
+        return Dataset(found.name, np.concatenate(images), labels, found.classes), None
+
+    return cached(_what(folder, name, split, feature), [state, size], read)[0]
 
 
-def _decode(folder: Path, what: str, split: str, size: int | None) -> Dataset:
+def records(
+    name: str, split: str = "train", *, size: int | None = None, feature: str = "image", directory: Path | None = None
+) -> Records:
+    """The same, left on the disk: for data sets of any length. Raises Problem as `tfds` does."""
     import tensorflow_datasets  # Takes half a second to import, and does not import TensorFlow.
 
     logging.getLogger("absl").setLevel(logging.ERROR)  # It recommends OpenCV.
+    folder = prepared(name, directory)
+    what = _what(folder, name, split, feature)
     try:
         builder = tensorflow_datasets.builder_from_directory(folder)
-        source = builder.as_data_source(split=split)
+        features = builder.info.features
+        others = [
+            name
+            for name, of in features.items()
+            if isinstance(of, tensorflow_datasets.features.Image) and name != feature
+        ]
+        skip = {name: tensorflow_datasets.decode.SkipDecoding() for name in others}
+        source = builder.as_data_source(split, decoders=skip)
     except NotImplementedError as error:
         raise Problem(f"{folder} holds no array_record; prepare it with file_format='array_record'") from error
     except Exception as error:
-        raise Problem(f"{what} cannot be opened: {_line(error)}") from error
-    if "image" not in builder.info.features:
-        raise Problem(f'{what} has no feature "image"; it has {", ".join(sorted(builder.info.features))}')
-    features = builder.info.features
+        raise Problem(f"{what} cannot be opened: {line(error)}") from error
+    if feature not in features:
+        raise Problem(f'{what} has no feature "{feature}"; it has {", ".join(sorted(features))}: say which `feature`')
+    if not len(source):
+        raise Problem(f"{what} has no images")
     classes = tuple(getattr(features["label"], "names", None) or ()) if "label" in features else ()
-    images, labels = [], []
-    for n in tqdm(range(len(source)), desc=f"reading {what}", disable=None):
+
+    def one(n: int) -> Any:
         try:
-            row = source[n]
-            image = np.asarray(row["image"])
+            return source[n]
         except Exception as error:
-            raise Problem(f"record {n} of {what} is damaged: {_line(error)}") from error
-        images.append(fit(image, size) if size else image)
-        labels.append(row["label"] if classes else 0)
-    return Dataset(what, _stack(images, what), np.array(labels, np.int32) if classes else None, classes)
+            raise Problem(f"record {n} of {what} is damaged: {line(error)}") from error
+
+    def read(numbers: np.ndarray) -> tuple[list[np.ndarray], list[int]]:
+        try:
+            rows = source.__getitems__(numbers.tolist())
+        except Exception:  # Which one is it?
+            rows = [one(n) for n in numbers.tolist()]
+        images = [np.asarray(row[feature]) for row in rows]
+        return [fit(x, size) if size else x for x in images], [row["label"] if classes else 0 for row in rows]
+
+    (first,), _ = read(np.array([0]))
+    whole = functools.partial(tfds, name, split, size=size, feature=feature, directory=directory)
+    return Records(what, first.shape, classes, len(source), read, whole)
 
 
-def folder(path: Path, size: int, channels: int = 3, refuse: bool = False) -> tuple[Dataset, dict[str, str]]:
-    """A user's own images below `path`, of which each subfolder is a class, cropped and resized to size x size.
-
-    Files that cannot serve (no image, damaged, named as another format, smaller than `size`) are left out.
-
-    Args:
-        path: A folder; with images in subfolders these are the classes, in alphabetical order.
-        size: Side of the images; the largest centred square, resized by a Lanczos filter.
-        channels: 1 (grey) or 3 (RGB).
-        refuse: Raise Problem where a file cannot serve, instead of leaving it out.
-
-    Returns:
-        The data set, and why each file that was left out was, by its name.
-    """
-    if not path.is_dir():
-        raise Problem(f"{path} is not a folder")
-    if channels not in (1, 3):
-        raise Problem(f"channels {channels} must be 1 or 3")
-    files = sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))
-    state = [(str(p.relative_to(path)), p.stat().st_size, p.stat().st_mtime_ns) for p in files]
-    odd: dict[str, str] = {}
-
-    def read() -> Dataset:
-        images, labels = [], []
-        for file in tqdm(files, desc=f"reading {path}", disable=None):
-            found = _read(file, size, channels)
-            if isinstance(found, str):
-                odd[str(file.relative_to(path))] = found
-                continue
-            images.append(found)
-            labels.append(file.relative_to(path).parts[0] if file.parent != path else "")
-        if not images:
-            raise Problem(f"{path} has no image to train on{_list(odd)}")
-        classes = tuple(sorted(set(labels)))
-        numbers = np.array([classes.index(x) for x in labels], np.int32) if len(classes) > 1 else None
-        if numbers is not None and "" in classes:
-            raise Problem(f"{path} has images beside the folders of its classes; move them into one")
-        name = f"{path.name}:{size}x{size}"
-        return Dataset(name, np.stack(images), numbers, classes if numbers is not None else ())
-
-    dataset = _cached(f"{path.name}:{size}x{size}x{channels}", [str(path.resolve()), state], read, odd)
-    if odd and refuse:
-        raise Problem(f"{len(odd)} files of {path} cannot serve{_list(odd)}")
-    return dataset, odd
+def _what(folder: Path, name: str, split: str, feature: str) -> str:
+    return f"{name}:{folder.name}:{split}" + ("" if feature == "image" else f":{feature}")
 
 
-def _read(file: Path, size: int, channels: int) -> np.ndarray | str:
-    """An image uint8 [size, size, channels], or why the file is none."""
-    if file.suffix.lower() not in SUFFIXES:
-        return "is not named as an image"
-    try:
-        with Image.open(file) as image:
-            if file.suffix.lower() not in FORMATS.get(image.format or "", ()):
-                return f"is a {image.format} in truth"
-            if min(image.size) < size:
-                return f"is {image.width} x {image.height}, too small"
-            pixels = np.asarray(image.convert("RGB" if channels == 3 else "L"))
-    except Exception as error:  # Pillow raises what it likes on damaged data.
-        return f"is damaged ({_line(error)})"
-    return fit(pixels if pixels.ndim == 3 else pixels[..., None], size)
+def blocks(data: Images, desc: str) -> Iterator[np.ndarray]:
+    """The numbers of all images, some at a time, with a progress bar."""
+    numbers = np.array_split(np.arange(len(data)), -(-len(data) // 128))
+    with tqdm(total=len(data), desc=desc, disable=None) as bar:
+        for some in numbers:
+            yield some
+            bar.update(len(some))
 
 
 def fit(image: np.ndarray, size: int) -> np.ndarray:
@@ -182,49 +222,18 @@ def fit(image: np.ndarray, size: int) -> np.ndarray:
     return np.asarray(resized).reshape(size, size, c)
 
 
-def _stack(images: list[np.ndarray], what: str) -> np.ndarray:
-    shapes = sorted({image.shape for image in images})
-    if len(shapes) > 1:
-        raise Problem(
-            f"{what} has images of {len(shapes)} sizes, {shapes[0]} to {shapes[-1]}; say which `size` to take"
-        )
-    return np.stack(images)
+def cached(what: str, state: Any, read: Callable[[], tuple[Dataset, Any]]) -> tuple[Dataset, Any]:
+    """What `read` gives, a data set and what JSON can hold, kept for as long as the files it read stay as they are."""
+
+    def make() -> tuple[dict[str, np.ndarray], Any]:
+        data, more = read()
+        arrays = {"images": data.images} | ({} if data.labels is None else {"labels": data.labels})
+        return arrays, [data.name, data.classes, more]
+
+    arrays, (name, classes, more) = cache.kept("data", what, state, make)
+    return Dataset(name, arrays["images"], arrays.get("labels"), tuple(classes)), more
 
 
-def _cached(what: str, state: Any, read: Callable[[], Dataset], odd: dict[str, str] | None = None) -> Dataset:
-    """What `read` gives, kept for as long as the files it read stay as they are."""
-    digest = hashlib.sha256(json.dumps([what, state]).encode()).hexdigest()[:16]
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "jaxgan" / "data"
-    path = cache / f"{''.join(c if c.isalnum() else '-' for c in what)}-{digest}.npz"
-    unreadable = contextlib.suppress(OSError, ValueError, KeyError, zipfile.BadZipFile)
-    with unreadable, path.open("rb") as there, np.load(there) as file:  # Missing, or cut off: it is made again.
-        about = json.loads(str(file["about"]))
-        labels = file["labels"] if about["labelled"] else None
-        if odd is not None:
-            odd.update(about["odd"])
-        return Dataset(about["name"], file["images"], labels, tuple(about["classes"]))
-    found = read()
-    about = {
-        "name": found.name,
-        "labelled": found.labels is not None,
-        "classes": found.classes,
-        "odd": odd or {},
-    }
-    labels = found.labels if found.labels is not None else np.zeros(0, np.int32)
-    with contextlib.suppress(OSError):  # A cache that cannot be written costs time alone.
-        cache.mkdir(parents=True, exist_ok=True)
-        fresh = path.with_suffix(f".{os.getpid()}.tmp")
-        with fresh.open("wb") as file:
-            np.savez(file, images=found.images, labels=labels, about=json.dumps(about))
-        os.replace(fresh, path)
-    return found
-
-
-def _list(odd: dict[str, str]) -> str:
-    shown = [f"{name} {why}" for name, why in list(odd.items())[:5]]
-    more = [f"and {len(odd) - 5} more"] if len(odd) > 5 else []
-    return ": " + "; ".join(shown + more) if odd else ""
-
-
-def _line(error: BaseException) -> str:
+def line(error: BaseException) -> str:
+    """The first line of what an error says."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,6 +1,8 @@
 """A pseudorandom order of n things, computed for each index by itself: no shuffled array, no buffer, no state."""
 
 import math
+from collections.abc import Callable
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +11,8 @@ from jax import Array
 
 ROUNDS = 10  # With 8, a hundred thousand orders of 10 to 100 things show uneven neighbours; with 10, they do not.
 GOLDEN = np.uint32(0x9E3779B9)
+
+Numbers = TypeVar("Numbers", Array, np.ndarray)
 
 
 def permute(index: Array, n: int, key: Array, epoch: Array) -> Array:
@@ -26,25 +30,38 @@ def permute(index: Array, n: int, key: Array, epoch: Array) -> Array:
     References:
         Black and Rogaway 2002, Ciphers with arbitrary finite domains: the generalised Feistel network.
     """
-    a = round(math.sqrt(n))
-    b = n // a
-    word = epoch.astype(jnp.uint32)
-    for part in jax.random.key_data(key):
-        word = _mix(word ^ part)
-
-    def turn(_: int, carry: tuple[Array, Array]) -> tuple[Array, Array]:
-        x, word = carry
-        word = _mix(word + GOLDEN)
-        x = (x + (word >> 1)) % n  # Shifts by one bit keep sums within 32.
-        high, low = x // b, x % b
-        return jnp.where(x < a * b, low * a + (high + (_mix(low ^ word) >> 1)) % a, x), word
-
+    turn = lambda _, carry: _turn(*carry, n, jnp.where)
+    start = index.astype(jnp.uint32), _word(jax.random.key_data(key), epoch)
     # A loop, because XLA would fuse rounds without one into the gather of the images, once for every row of pixels.
-    x, _ = jax.lax.fori_loop(0, ROUNDS, turn, (index.astype(jnp.uint32), word), unroll=5)
+    x, _ = jax.lax.fori_loop(0, ROUNDS, turn, start, unroll=5)
     return x.astype(index.dtype)
 
 
-def _mix(x: Array) -> Array:
+def permute_on_host(index: np.ndarray, n: int, key: np.ndarray, epoch: np.ndarray) -> np.ndarray:
+    """The same without a device, which may be busy; `key` is the data of the key, `epoch` of the shape of index."""
+    x, word = index.astype(np.uint32), _word(key, epoch)
+    for _ in range(ROUNDS):
+        x, word = _turn(x, word, n, np.where)
+    return x.astype(index.dtype)
+
+
+def _word(key: Numbers, epoch: Numbers) -> Numbers:
+    word = epoch.astype(np.uint32)
+    for part in key:
+        word = _mix(word ^ part)
+    return word
+
+
+def _turn(x: Numbers, word: Numbers, n: int, where: Callable[..., Numbers]) -> tuple[Numbers, Numbers]:
+    a = round(math.sqrt(n))
+    b = n // a
+    word = _mix(word + GOLDEN)
+    x = (x + (word >> 1)) % n  # Shifts by one bit keep sums within 32.
+    high, low = x // b, x % b
+    return where(x < a * b, low * a + (high + (_mix(low ^ word) >> 1)) % a, x), word
+
+
+def _mix(x: Numbers) -> Numbers:
     """A bijection of uint32 in which every bit of the result depends on every bit of x (Wellons 2018, lowbias32)."""
     x = (x ^ (x >> 16)) * np.uint32(0x7FEB352D)
     x = (x ^ (x >> 15)) * np.uint32(0x846CA68B)
