@@ -17,7 +17,7 @@ import numpy as np
 import optax
 
 from experiments import gan, gan_mnist, imagesets
-from jaxgan import figures, losses, plots
+from jaxgan import figures, latents, losses, plots
 from jaxgan.evaluate.measures import Subject
 from jaxgan.evaluate.reals import Reals
 from jaxgan.figures import Claim, Figure, needs
@@ -38,7 +38,7 @@ class Mnist(gan_mnist.Config):
 @register("cgan/mnist", Mnist(), paper=PAPER, dataset=imagesets.MNIST.dataset, shows=SHOWS, cost="15 min, 2 CPU cores")
 def on_mnist(config: Mnist) -> Experiment:
     """Of the training images the last 10,000 are left for the choice of a Parzen window's width."""
-    return gan_mnist.with_maxout(imagesets.MNIST, config, gan_mnist.LEARNT, conditional=True)
+    return gan_mnist.with_maxout(imagesets.MNIST, config, gan_mnist.LEARNT, latents.uniform, conditional=True)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

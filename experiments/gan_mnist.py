@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax import Array
 
 from experiments import imagesets
 from jaxgan import figures, latents, losses, plots, registry
@@ -40,7 +41,7 @@ class Config(registry.Config):
     steps: int = 15_000  # 30 epochs; the authors trained for hundreds
     batch_size: int = 100  # examples a step, over all devices
     log_every: int = 100  # steps
-    latent: int = 100  # dimensions of z, drawn from N(0, 1)
+    latent: int = 100  # dimensions of z
     width: int = 1200  # units of a hidden layer of the generator
     units: int = 240  # of a hidden layer of the discriminator, each the largest of five
     lr: float = 0.1  # learning rate at the start
@@ -50,8 +51,10 @@ class Config(registry.Config):
     momentum_steps: int = 125_000  # steps until then, 250 epochs
 
 
-def with_maxout(images: imagesets.ImageSet, config: Config, split: str, conditional: bool = False) -> Experiment:
-    """A rectifier generator against maxout with dropout, by plain momentum.
+def with_maxout(
+    images: imagesets.ImageSet, config: Config, split: str, draw: Callable[..., Array], conditional: bool = False
+) -> Experiment:
+    """A rectifier generator on `draw` of z, against maxout with dropout, by plain momentum.
 
     The discriminator's loss is half the cross-entropy: it matters to gradient descent, as it does not to Adam.
     """
@@ -62,7 +65,7 @@ def with_maxout(images: imagesets.ImageSet, config: Config, split: str, conditio
     g_module = maxout.Generator(images.shape, config.width, classes, mean_pixels(lambda: images.data(split)))
     d_module = maxout.Discriminator(config.units, classes)
     generator = Network("generator", g_module, (spec(config.latent), *labels))
-    latent = lambda keys: latents.normal(keys, config.latent)
+    latent = lambda keys: draw(keys, config.latent)
     loss = losses.non_saturating
     game = two_player(
         generator,
@@ -85,7 +88,7 @@ def with_maxout(images: imagesets.ImageSet, config: Config, split: str, conditio
 )
 def on_mnist(config: Config) -> Experiment:
     """Of the training images the last 10,000 are left for the choice of a Parzen window's width."""
-    return with_maxout(MNIST, config, LEARNT)
+    return with_maxout(MNIST, config, LEARNT, latents.normal)
 
 
 def mean_pixels(load: Callable[[], Dataset]) -> Initializer:

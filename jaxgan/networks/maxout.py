@@ -13,6 +13,8 @@ from jax import Array
 
 from jaxgan.networks.layers import Initializer
 
+ONE_HOT = 10.0  # how much wider its weights are: with one input of 1 units vary as with a hundred that vary by 1
+
 
 class Generator(nn.Module):
     """Latents [B, Z], and labels int32 [B] if there are `classes`, to images [B, *shape]."""
@@ -24,9 +26,10 @@ class Generator(nn.Module):
 
     @nn.compact
     def __call__(self, z: Array, labels: Array | None = None, train: bool = True) -> Array:
-        dense = lambda width, x: nn.Dense(width, kernel_init=_within(0.05))(x)
+        dense = lambda width, x, limit=0.05: nn.Dense(width, kernel_init=_within(limit))(x)
         if self.classes:
-            of_class = nn.relu(dense(self.width - self.width // 6, nn.one_hot(labels, self.classes)))  # 1000 units
+            one_hot = nn.one_hot(labels, self.classes)
+            of_class = nn.relu(dense(self.width - self.width // 6, one_hot, limit=0.05 * ONE_HOT))  # 1000 units
             x = jnp.concatenate([nn.relu(dense(self.width // 6, z)), of_class], axis=1)  # and 200
         else:
             x = nn.relu(dense(self.width, z))
@@ -48,7 +51,8 @@ class Discriminator(nn.Module):
         x = drop(0.5 * x.reshape(len(x), -1) + 0.5, 0, 0.8)
         x = drop(maxout(x, self.units, 5, _within(0.005)), 1, 0.5)
         if self.classes:
-            of_class = maxout(nn.one_hot(labels[0], self.classes), self.units * 5 // 24, 5, _within(0.005))  # 50 units
+            one_hot = nn.one_hot(labels[0], self.classes)
+            of_class = maxout(one_hot, self.units * 5 // 24, 5, _within(0.005 * ONE_HOT))  # 50 units
             x = jnp.concatenate([x, drop(of_class, 2, 0.5)], axis=1)
         x = drop(maxout(x, self.units, 4 if self.classes else 5, _within(0.005)), 3, 0.5)
         return nn.Dense(1, kernel_init=_within(0.005))(x)[:, 0]
