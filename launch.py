@@ -31,7 +31,7 @@ USAGE = """usage: python launch.py VERB ...
   list [--json]                 every experiment: paper, data, what it shows, how long it takes
   show NAME [--json]            its settings, networks, players and phases
   train NAME [--workdir DIR]    train it, or go on where it stopped; `train NAME --help` lists its settings
-  evaluate WORKDIR              measure a run
+  evaluate WORKDIR              measure a run; --metrics fd prdc ... beside what it measures while it trains
   sample WORKDIR [--out FILE]   draw from a run, to a .png or an .npz
   figure [ID ...]               make a paper's figure and judge its claims; without an id, list them
   report [--out DIR]            all figures that were made, on one page of HTML
@@ -72,9 +72,12 @@ class Evaluate:
     """Measure a run, and append what was found to its evaluations.jsonl."""
 
     workdir: tyro.conf.Positional[Path]
+    metrics: tuple[str, ...] = ()  # by name, such as `fd prdc`; the experiment's own if not given
     samples: int = 10_000  # how many to draw
+    reals: int | None = None  # how many real images to compare with, drawn at random; all if not given
+    inception_weights: Path | None = None  # of fid, kid and is; the published ones are fetched if not given
     seed: int = 0  # of the samples
-    json: bool = False  # print an object
+    json: bool = False  # print an object, or with --metrics a list of them
 
 
 @dataclasses.dataclass(frozen=True)
@@ -181,17 +184,43 @@ def train(name: str, where: Where, config: registry.Config) -> None:
 
 def evaluate(options: Evaluate) -> None:
     """Measure a run."""
-    run = jaxgan.load(options.workdir)
-    found = run.evaluate(options.samples, options.seed)
+    from jaxgan.evaluate import measures, records
+    from jaxgan.evaluate.reals import Reals
+
+    measures.get(options.metrics)
+    run, drawn = jaxgan.load(options.workdir), {}
+    if options.metrics:
+        reals = Reals(run.experiment.data, options.reals, options.inception_weights)
+        found, drawn = records.measure(run, options.metrics, reals, options.samples, options.seed)
+    else:
+        found = [run.evaluate(options.samples, options.seed)]
     with (options.workdir / "evaluations.jsonl").open("a") as file:
-        file.write(json.dumps(found) + "\n")
+        file.writelines(json.dumps(record) + "\n" for record in found)
+    for name, picture in drawn.items():
+        pictures.save(picture, options.workdir / f"{name}.png")
     if options.json:
-        print(json.dumps(found, indent=2))
+        print(json.dumps(found if options.metrics else found[0], indent=2))
         return
-    print(f"{found['name']} at step {found['step']}, {found['samples']} samples, config {found['hash']}")
-    for name, value in found.items():
-        if name.startswith("eval/"):
-            print(f"  {name.removeprefix('eval/'):18}{_cell(value)}")
+    first = found[0]
+    print(f"{first['name']} at step {first['step']}, {options.samples} samples, config {first['hash']}")
+    for record in found:
+        if "metric" in record:
+            print(f"  {record['metric']:26}{_cell(record['value']):14}{_by(record)}")
+            continue
+        for name, value in record.items():
+            if name.startswith("eval/"):
+                print(f"  {name.removeprefix('eval/'):18}{_cell(value)}")
+    for name in drawn:
+        print(f"  {options.workdir / name}.png")
+
+
+def _by(record: dict[str, Any]) -> str:
+    """By what a number was taken, in a few words."""
+    marks = [record["evaluator"]]
+    marks += [f"accuracy {record['accuracy']:.4f}"] if "accuracy" in record else []
+    marks += [f"{record['n_real']:,} reals"] if "n_real" in record else []
+    marks += [f"{record['expected_coverage']} expected"] if record["metric"] == "coverage" else []
+    return ", ".join(marks)
 
 
 def sample(options: Sample) -> None:

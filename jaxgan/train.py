@@ -15,13 +15,14 @@ from jax.experimental import multihost_utils
 
 from jaxgan import metrics, pictures, run
 from jaxgan.checkpoint import Checkpoints, newest
-from jaxgan.data.source import Window
+from jaxgan.data.stream import Window, ahead
 from jaxgan.errors import Diverged, Failed, Stopped
+from jaxgan.evaluate.measures import During
 from jaxgan.game import Game, Network, TrainState
 from jaxgan.parallel import Devices
 from jaxgan.progress import Progress
 from jaxgan.registry import Config, Entry, Experiment
-from jaxgan.rounds import Carry, Given, Rounds
+from jaxgan.rounds import SPLIT, Carry, Given, Rounds
 from jaxgan.run import Run
 from jaxgan.workdir import WorkDir
 
@@ -65,7 +66,7 @@ def _train(entry: Entry, config: Config, workdir: Path, devices: Devices, keep: 
             observer = stack.enter_context(contextlib.closing(Observer(work, experiment, config, step)))
         windows = experiment.source.windows(run.data_key(config), step)
         first = next(windows)
-        empty = metrics.Tally.empty(rounds.names(first.arrays), config.seeds)
+        empty = metrics.Tally.empty(rounds.names(first.like), config.seeds)
         dispatch = make_dispatch(experiment.game, rounds, itertools.chain([first], windows), config, devices)
         carry = devices.carried(Carry(state, devices.put(empty)))
         stop = stopped()
@@ -101,11 +102,16 @@ def make_dispatch(game: Game, rounds: Rounds, windows: Iterator[Window], config:
     """
     key, given, stop = devices.make(lambda: run.run_key(config)), None, 0
 
+    def put(window: Window) -> Given:
+        rows = devices.split(window.rows.read, config.batch_size) if window.rows.like else {}
+        return Given(devices.put(window.arrays), key, n=np.int32(1), rows=rows)
+
+    feed = ahead(windows, put)
+
     def give(step: int) -> Given:
         nonlocal given, stop
-        if given is None or step >= stop:
-            arrays, stop = next(windows)
-            given = Given(devices.put(arrays), key, n=np.int32(1))
+        if step >= stop:
+            given, stop = next(feed)
         return given
 
     if jax.default_backend() == "cpu" and any(convolves(n) for n in game.networks):
@@ -115,12 +121,12 @@ def make_dispatch(game: Game, rounds: Rounds, windows: Iterator[Window], config:
         def by_step(carry: Carry, step: int, end: int) -> tuple[Carry, int]:
             due = game.due(step)
             if due not in one:
-                one[due] = devices.compile(rounds.one(due))
+                one[due] = devices.compile(rounds.one(due), SPLIT)
             return jax.block_until_ready(one[due](carry, give(step))), step + 1
 
         return by_step
 
-    many, rate = devices.compile(rounds.many), 0.0  # steps a second
+    many, rate = devices.compile(rounds.many, SPLIT), 0.0  # steps a second
 
     def by_round(carry: Carry, step: int, end: int) -> tuple[Carry, int]:
         nonlocal rate
@@ -164,6 +170,8 @@ class Observer:
         record |= {name: metrics.summary(value) for name, value in means.items()}
         if last or step % self.config.evaluate_every == 0:
             record |= run.evaluate(self.experiment, state, self.config.seeds, EVALUATED, seed=0)
+            if isinstance(self.experiment.evaluate, During):
+                self.work.write("evaluator.json", self.experiment.evaluate.protocol)
         if last or step % self.config.sample_every == 0:
             self.draw(state, step)
         self.writer.write(record)

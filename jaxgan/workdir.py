@@ -59,10 +59,13 @@ class WorkDir:
                     f"{self.path} holds a run with another config: {differ}; "
                     "choose another --workdir, or give the same fields to go on with it"
                 )
-        text = json.dumps(record, indent=2) + "\n"
-        fresh = self.path / "config.json.tmp"
-        fresh.write_text(text)
-        os.replace(fresh, self.path / "config.json")
+        self.write("config.json", record)
+
+    def write(self, name: str, record: Any) -> None:
+        """Write a file of JSON: a reader sees the old one or the new one, never a part."""
+        fresh = self.path / f"{name}.tmp"
+        fresh.write_text(json.dumps(record, indent=2) + "\n")
+        os.replace(fresh, self.path / name)
 
     def __enter__(self) -> "WorkDir":
         return self

@@ -11,7 +11,7 @@ from jaxgan.data.digits import digits
 from jaxgan.errors import Problem
 from jaxgan.evaluate import small
 
-QUICK = dataclasses.replace(small.RECIPE, epochs=8, width=8, features=16, batch_size=32)
+QUICK = dataclasses.replace(small.RECIPE, images=10_000, width=8, features=16, batch_size=32)
 
 
 @pytest.fixture(autouse=True)
@@ -43,7 +43,7 @@ def test_it_learns_digits_and_is_trained_once(monkeypatch):
 
 def test_the_same_again_by_the_same_recipe_and_another_by_another(tmp_path, monkeypatch):
     train, test = parts()
-    quick = dataclasses.replace(QUICK, epochs=1)
+    quick = dataclasses.replace(QUICK, images=500)
     weights = lambda recipe: small.classifier(train, test, recipe).protocol["weights"]
     first = weights(quick)
     assert weights(dataclasses.replace(quick, seed=1)) != first
@@ -56,14 +56,14 @@ def test_the_same_again_by_the_same_recipe_and_another_by_another(tmp_path, monk
 
 def test_what_an_image_gives_does_not_depend_on_the_others():
     train, test = parts()
-    found = small.classifier(train, test, dataclasses.replace(QUICK, epochs=1))
+    found = small.classifier(train, test, dataclasses.replace(QUICK, images=500))
     many, one = found.look(test.images)[0], found.look(test.images[700:701])[0]
     np.testing.assert_allclose(many[700:701], one, rtol=1e-5, atol=1e-6)
 
 
 def test_without_a_test_split_a_tenth_is_held_out():
     train, _ = parts()
-    found = small.classifier(train, None, dataclasses.replace(QUICK, epochs=1))
+    found = small.classifier(train, None, dataclasses.replace(QUICK, images=500))
     assert found.protocol["accuracy_on"] == "every 10th of digits:odd"
 
 
@@ -71,6 +71,6 @@ def test_what_cannot_be_is_said():
     train, test = parts()
     with pytest.raises(Problem, match="digits:odd has no labels"):
         small.classifier(dataclasses.replace(train, labels=None), test)
-    found = small.classifier(train, test, dataclasses.replace(QUICK, epochs=1))
+    found = small.classifier(train, test, dataclasses.replace(QUICK, images=500))
     with pytest.raises(Problem, match="sees images of 8 x 8 x 1, not of 8 x 8 x 3"):
         found.look(np.zeros([2, 8, 8, 3], np.uint8))

@@ -28,10 +28,11 @@ from jaxgan.parallel import Devices
 FILE = "pt_inception-2015-12-05-6726825d.pth"
 URL = f"https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/{FILE}"
 SHA256 = "6726825d"  # how it begins, as the file's name says
+RESIZE = "bilinear to 299 x 299, centres at halves, not antialiased"
 
 
 class Weights(NamedTuple):
-    """What a number must say of itself: it is FID, KID or an Inception score only if `sha256` begins as SHA256."""
+    """Of the network, and by which file."""
 
     variables: Any  # of the network, on the host
     sha256: str  # of the file
@@ -47,6 +48,17 @@ def load(path: Path | None = None) -> Weights:
         sha256 = fetch(URL, path, SHA256)
         return Weights(_arrange(read_tensors(path), path), sha256)
     return Weights(_arrange(read_tensors(path), path), digest(path))
+
+
+def published(weights: Weights) -> bool:
+    """Whether a number on these weights may be called FID, KID or Inception score."""
+    return weights.sha256.startswith(SHA256)
+
+
+def protocol(weights: Weights) -> dict[str, str]:
+    """What a number on these weights must say of itself."""
+    known = "Inception of 2015-12-05" if published(weights) else "another Inception network than that of 2015-12-05"
+    return {"evaluator": known, "weights": weights.sha256, "resize": RESIZE}
 
 
 def features(images: np.ndarray, weights: Weights, batch_size: int = 32, devices: Devices | None = None) -> Features:

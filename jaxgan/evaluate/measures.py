@@ -1,54 +1,22 @@
-"""Measures of samples by name. Each gives numbers, and the protocol that they must not be compared without."""
+"""Measures of samples by name. Each gives numbers, and the protocol without which they must not be compared."""
 
-import dataclasses
-import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from jaxgan.errors import Problem
+from jaxgan.evaluate import inception, pixels
 from jaxgan.evaluate.frechet import frechet_distance, moments
 from jaxgan.evaluate.kernel import kernel_distance
 from jaxgan.evaluate.modes import kl
 from jaxgan.evaluate.neighbours import expected_coverage, prdc
-from jaxgan.evaluate.reals import Data, Reals
+from jaxgan.evaluate.reals import Data, Reals, some
+from jaxgan.evaluate.subject import Measured, Subject, enough
 from jaxgan.registry import nearest
 
-K = 5  # neighbours
+K = 5  # neighbours, of precision and its like
 EVEN = 5  # a class is there if it holds one part in so many of an even share: 2 % of ten classes
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Subject:
-    """What is measured, and by what."""
-
-    samples: np.ndarray  # uint8 [N, H, W, C]
-    reals: Reals
-    labels: np.ndarray | None = None  # int32 [N], the classes that were asked for
-
-    @functools.cached_property
-    def looked(self) -> tuple[np.ndarray, np.ndarray]:
-        """The samples' features and logits, by the small classifier."""
-        return self.reals.classifier.look(self.samples)
-
-    @property
-    def features(self) -> np.ndarray:
-        """Those of the samples."""
-        return self.looked[0]
-
-    @property
-    def classes(self) -> np.ndarray:
-        """The classes that the samples are seen as, int [N]."""
-        return self.looked[1].argmax(1)
-
-
-class Measured(NamedTuple):
-    """What a measure gives."""
-
-    values: dict[str, float]
-    protocol: dict[str, Any]
-
 
 Measure = Callable[[Subject], Measured]
 
@@ -56,23 +24,47 @@ Measure = Callable[[Subject], Measured]
 def fd(s: Subject) -> Measured:
     """Fréchet distance of the small classifier's features, named after the data set."""
     real = s.reals.small
-    return Measured({f"fd_{s.reals.name}": frechet_distance(real.moments, moments([s.features]))}, real.protocol)
+    return Measured({f"fd_{s.reals.name}": frechet_distance(real.moments, moments([s.looked[0]]))}, real.protocol)
 
 
 def kd(s: Subject) -> Measured:
     """Kernel distance of the small classifier's features, named after the data set."""
-    real, name = s.reals.small, f"kd_{s.reals.name}"
-    found = _enough(lambda: kernel_distance(real.features, s.features))
-    return Measured({name: found["mean"]}, real.protocol | {"std_of_subsets": found["std"]})
+    real = s.reals.small
+    return _kernel(f"kd_{s.reals.name}", real.features, s.looked[0], real.protocol)
+
+
+def fid(s: Subject) -> Measured:
+    """Fréchet Inception distance."""
+    real = s.reals.inception
+    found = frechet_distance(real.moments, moments([s.inception.pool3]))
+    return Measured({_called("fid", "fd_inception", s): found}, real.protocol)
+
+
+def kid(s: Subject) -> Measured:
+    """Kernel Inception distance."""
+    real = s.reals.inception
+    name, n = _called("kid", "kd_inception", s), len(real.features)
+    return _kernel(name, real.features, s.inception.pool3, real.protocol | {"n_real": n})
+
+
+def score(s: Subject) -> Measured:
+    """Inception score."""
+    from scipy.special import softmax  # Takes a moment to import, as what follows.
+
+    from jaxgan.evaluate.inception_score import inception_score
+
+    mean, std = enough(lambda: inception_score(softmax(np.float64(s.inception.logits), axis=1)))
+    name = _called("is", "is_inception", s)
+    return Measured({name: mean, f"{name}_std": std}, inception.protocol(s.reals.weights) | {"splits": 10})
 
 
 def neighbourhood(s: Subject) -> Measured:
-    """Precision, recall, density and coverage, in the small classifier's features, of as many reals as samples."""
-    real = s.reals.small
-    rows = np.random.default_rng(0).permutation(len(real.features))[: len(s.samples)]
-    found = _enough(lambda: prdc(real.features[np.sort(rows)], s.features, K))
-    expected = expected_coverage(len(rows), len(s.samples), K)
-    return Measured(found, real.protocol | {"n_real": len(rows), "k": K, "expected_coverage": round(expected, 4)})
+    """Precision, recall, density and coverage: the small classifier's features, of as many reals as samples."""
+    real, n = s.reals.small, len(s.samples)
+    rows = some(len(real.features), n)
+    found = enough(lambda: prdc(real.features[rows], s.looked[0], K))
+    expected = round(expected_coverage(len(rows), n, K), 4)
+    return Measured(found, real.protocol | {"n_real": len(rows), "k": K, "expected_coverage": expected})
 
 
 def balance(s: Subject) -> Measured:
@@ -97,12 +89,37 @@ def agreement(s: Subject) -> Measured:
     return Measured(found, s.reals.classifier.protocol)
 
 
+def stacked_modes(s: Subject) -> Measured:
+    """Modes with a sample, of the 1,000 of Stacked MNIST, and the samples' divergence from uniform, in nats.
+
+    Of as many even samples it is about `mode_kl_floor`. PacGAN takes 26,000 samples.
+    """
+    (n, *_, channels), kinds = s.samples.shape, len(s.reals.train.classes)
+    if channels == 1 or s.reals.train.images.shape[-1] != 1:
+        raise Problem("modes are of grey images stacked as colours, as in Stacked MNIST, and these samples are not")
+    grey = np.moveaxis(s.samples, -1, 0).reshape(n * channels, *s.samples.shape[1:-1], 1)
+    seen = s.reals.classifier.look(grey)[1].argmax(1).reshape(channels, n)
+    counts = np.bincount(np.ravel_multi_index(tuple(seen), [kinds] * channels), minlength=kinds**channels)
+    found = {
+        "modes": float(np.sum(counts > 0)),
+        "mode_kl": kl(counts, np.ones(len(counts))),
+        "mode_kl_floor": (len(counts) - 1) / (2 * n),
+    }
+    return Measured(found, s.reals.classifier.protocol | {"of_modes": len(counts)})
+
+
 MEASURES: dict[str, Measure] = {
     "fd": fd,
     "kd": kd,
     "prdc": neighbourhood,
     "balance": balance,
     "agreement": agreement,
+    "modes": stacked_modes,
+    "neighbours": pixels.neighbours,
+    "parzen": pixels.parzen_window,
+    "fid": fid,
+    "kid": kid,
+    "is": score,
 }
 
 
@@ -121,7 +138,7 @@ class During:
         labels = (np.arange(len(samples)) % self.classes).astype(np.int32) if self.classes else None
         subject, found = Subject(samples, self.reals, labels), {}
         for measure in self.measures.values():
-            values, protocol = measure(subject)
+            values, protocol, _ = measure(subject)
             found |= values
             self.protocol |= dict.fromkeys(values, protocol | {"n_fake": len(samples)})
         return found
@@ -130,7 +147,7 @@ class During:
 def during(names: Sequence[str], data: Data, classes: int = 0) -> During:
     """What is measured while training: `during(("fd", "prdc"), lambda split: datasets.tfds("mnist", split))`.
 
-    Nothing is read before the first samples come; the numbers on each MNIST then take some seconds for 2,000 samples.
+    Nothing is read before the first samples come. Raises Problem for a name that is none.
     """
     return During(get(names), Reals(data), classes)
 
@@ -143,9 +160,12 @@ def get(names: Sequence[str]) -> dict[str, Measure]:
     return {name: MEASURES[name] for name in names}
 
 
-def _enough(measure: Callable[[], Any]) -> Any:
-    """What is measured. Raises Problem where there are too few to do so."""
-    try:
-        return measure()
-    except ValueError as error:
-        raise Problem(f"{error}; ask for more --samples") from error
+def _called(name: str, otherwise: str, s: Subject) -> str:
+    """The field's name only on the network that it is defined by."""
+    weights = s.reals.weights
+    return name if inception.published(weights) else f"{otherwise}_{weights.sha256[:8]}"
+
+
+def _kernel(name: str, real: np.ndarray, fake: np.ndarray, protocol: dict[str, Any]) -> Measured:
+    found = enough(lambda: kernel_distance(real, fake))
+    return Measured({name: found["mean"], f"{name}_std": found["std"]}, protocol | {"subsets": "100 of 1,000"})

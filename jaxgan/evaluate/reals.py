@@ -27,20 +27,25 @@ class Statistics(NamedTuple):
 
 
 class Reals:
-    """The training images, or `limit` of them drawn at random. Nothing is read before it is asked for."""
+    """The training images, or `limit` of them drawn at random, and the networks that look at them and at samples.
 
-    def __init__(self, data: Data, limit: int | None = None) -> None:
-        self.data, self.limit = data, limit
+    Nothing is read, trained or fetched before it is asked for. Without `data` there is a Problem when it is.
+    """
+
+    def __init__(self, data: Data | None, limit: int | None = None, inception_weights: Path | None = None) -> None:
+        self.data, self.limit, self.inception_weights = data, limit, inception_weights
 
     @functools.cached_property
     def train(self) -> Dataset:
         """The training split."""
+        if self.data is None:
+            raise Problem("this experiment names no images that its samples could be compared with")
         return self.data("train")
 
     @functools.cached_property
     def test(self) -> Dataset | None:
         """The test split, if there is one."""
-        train = self.train  # First, for where this is not prepared nothing is.
+        train = self.train  # First: where this is not prepared, that is the Problem.
         try:
             test = self.data("test")
         except Problem:
@@ -55,17 +60,11 @@ class Reals:
     @functools.cached_property
     def images(self) -> np.ndarray:
         """The images that samples are compared with."""
-        return self.train.images[self.some(self.limit)]
-
-    def some(self, n: int | None) -> np.ndarray:
-        """The places of n training images, always the same; of all of them if there are no more, or n is None."""
-        total = len(self.train.images)
-        rng = np.random.default_rng(0)
-        return np.arange(total) if n is None or n >= total else np.sort(rng.choice(total, n, replace=False))
+        return self.train.images[some(len(self.train.images), self.limit)]
 
     @functools.cached_property
     def classifier(self) -> small.Classifier:
-        """Trained on them, or kept from when it was."""
+        """Trained on the training images, all of them, or kept from when it was."""
         return small.classifier(self.train, self.test, small.RECIPE)
 
     @functools.cached_property
@@ -74,25 +73,35 @@ class Reals:
         protocol = self.classifier.protocol
         make = lambda: ({"features": self.classifier.look(self.images)[0]}, None)
         kept, _ = cache.kept("reals", self.train.name, [protocol["weights"], cache.digest(self.images)], make)
-        return Statistics(moments([kept["features"]]), kept["features"], self._protocol(protocol))
+        return Statistics(moments([kept["features"]]), kept["features"], self.protocol | protocol)
 
-    @functools.lru_cache(1)  # noqa: B019  A process has few of these.
-    def inception(self, path: Path | None) -> Statistics:
-        """Of the features of that Inception network, or of the published one."""
-        weights = inception.load(path)
+    @functools.cached_property
+    def weights(self) -> inception.Weights:
+        """Of the Inception network: those given, or else the published ones."""
+        return inception.load(self.inception_weights)
+
+    @functools.cached_property
+    def inception(self) -> Statistics:
+        """Of the Inception network's features."""
 
         def make() -> tuple[dict[str, np.ndarray], None]:
-            features = inception.features(self.images, weights).pool3
+            features = inception.features(self.images, self.weights).pool3
             fit = moments([features])
-            rows = np.random.default_rng(0).permutation(len(features))[:COMPARED]
-            return {"mean": fit.mean, "cov": fit.cov, "features": features[rows]}, None
+            return {"mean": fit.mean, "cov": fit.cov, "features": features[some(len(features), COMPARED)]}, None
 
-        kept, _ = cache.kept("reals", self.train.name, ["inception", weights.sha256, cache.digest(self.images)], make)
+        of = [self.weights.sha256, inception.RESIZE, cache.digest(self.images)]
+        kept, _ = cache.kept("reals", self.train.name, of, make)
         fit = Moments(kept["mean"], kept["cov"], len(self.images))
-        known = weights.sha256.startswith(inception.SHA256)
-        named = "Inception of 2015-12-05" if known else f"Inception of {path}"
-        protocol = {"evaluator": named, "weights": weights.sha256, "resize": "bilinear to 299 x 299, not antialiased"}
-        return Statistics(fit, kept["features"], self._protocol(protocol))
+        return Statistics(fit, kept["features"], self.protocol | inception.protocol(self.weights))
 
-    def _protocol(self, evaluator: dict[str, Any]) -> dict[str, Any]:
-        return {"resize": None, **evaluator, "data": self.train.name, "n_real": len(self.images)}
+    @property
+    def protocol(self) -> dict[str, Any]:
+        """What a number must say of the images that samples were compared with."""
+        return {"data": self.train.name, "n_real": len(self.images)}
+
+
+def some(total: int, n: int | None) -> np.ndarray:
+    """The places of n of so many, always the same, in order; of all if there are no more, or n is None."""
+    if n is None or n >= total:
+        return np.arange(total)
+    return np.sort(np.random.default_rng(0).choice(total, n, replace=False))

@@ -32,7 +32,7 @@ class Recipe:
     """All that the weights follow from, besides the images and their labels."""
 
     version: int = 1  # of what the code does; another makes other numbers
-    epochs: int = 3
+    images: int = 180_000  # to train on, in all: three epochs of MNIST
     batch_size: int = 128
     lr: float = 3e-3  # of Adam: the peak of one cycle
     width: int = 32  # channels at half the size; twice as many each time the size halves again
@@ -123,12 +123,12 @@ def classifier(train: Dataset, test: Dataset | None, recipe: Recipe = RECIPE) ->
 
 
 def _train(net: Net, images: np.ndarray, labels: np.ndarray) -> Any:
-    recipe = net.recipe
-    size = min(recipe.batch_size, len(images))
-    steps = len(images) // size * recipe.epochs
+    recipe, n = net.recipe, len(images)
+    steps = recipe.images // recipe.batch_size
     optimizer = optax.adam(optax.cosine_onecycle_schedule(steps, recipe.lr, 0.2))
     rng = np.random.default_rng(recipe.seed)
-    orders = [rng.permutation(len(images))[: len(images) // size * size] for _ in range(recipe.epochs)]
+    order = np.concatenate([rng.permutation(n) for _ in range(-(-recipe.images // n))])
+    batches = order[: steps * recipe.batch_size].reshape(steps, -1)
 
     def loss(variables: Any, images: Array, labels: Array) -> Array:
         return optax.softmax_cross_entropy_with_integer_labels(net.apply(variables, images)[1], labels).mean()
@@ -145,7 +145,7 @@ def _train(net: Net, images: np.ndarray, labels: np.ndarray) -> Any:
         variables = net.init(jax.random.key(recipe.seed), images[:1])
         state = variables, optimizer.init(variables)
         # Inside a loop XLA's CPU backend would run convolutions four times slower.
-        for rows in tqdm(np.concatenate(orders).reshape(steps, size), desc="training a classifier", disable=None):
+        for rows in tqdm(batches, desc="training a classifier", disable=None):
             state = jax.block_until_ready(step(state, images[rows], labels[rows]))
     return jax.device_get(state[0])
 
