@@ -60,12 +60,35 @@ class Devices:
         """Copy host arrays to every device."""
         return jax.device_put(tree, self.replicated)
 
-    def compile(self, play: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-        """Compile `play(carry, given) -> carry`; the carry is laid out by `carried`, and donated."""
+    def split(self, read: Callable[[np.ndarray], Any], n: int) -> Any:
+        """Give each device its share of arrays [n, ...], of which `read` gives the rows at these positions.
+
+        Each process reads what its own devices hold, and no more.
+        """
+        share = n // self.mesh.size
+        mine = [(i, d) for i, d in enumerate(self.mesh.devices.flat) if d.process_index == jax.process_index()]
+        rows = read(np.concatenate([np.arange(i * share, (i + 1) * share) for i, _ in mine]))
+        inner = (self.mesh.size, share) if self.parallel == "pmap" else (n,)
+
+        def place(x: np.ndarray) -> jax.Array:
+            shape = *inner, *x.shape[1:]
+            of_one = x.reshape(len(mine), shape[0] // self.mesh.size, *shape[1:])
+            shares = [jax.device_put(part, device) for part, (_, device) in zip(of_one, mine, strict=True)]
+            return jax.make_array_from_single_device_arrays(shape, NamedSharding(self.mesh, P(AXIS)), shares)
+
+        return jax.tree.map(place, rows)
+
+    def compile(self, play: Callable[[Any, Any], Any], split: Any = False) -> Callable[[Any, Any], Any]:
+        """Compile `play(carry, given) -> carry`; the carry is laid out by `carried`, and donated.
+
+        `split` says of which parts of what is given, a tree that begins as it does, each device gets its share alone.
+        """
         if self.parallel == "pmap":
-            return jax.pmap(play, AXIS, in_axes=(0, None), devices=list(self.mesh.devices.flat), donate_argnums=0)
+            axes = 0, jax.tree.map(lambda s: 0 if s else None, split)
+            return jax.pmap(play, AXIS, in_axes=axes, devices=list(self.mesh.devices.flat), donate_argnums=0)
         # check_vma=False: else gradients in a replicated state arrive summed, and averaged they stay N times too big.
-        mapped = jax.shard_map(play, mesh=self.mesh, in_specs=P(), out_specs=P(), check_vma=False)
+        specs = P(), jax.tree.map(lambda s: P(AXIS) if s else P(), split)
+        mapped = jax.shard_map(play, mesh=self.mesh, in_specs=specs, out_specs=P(), check_vma=False)
         return jax.jit(mapped, donate_argnums=0)
 
     def map(self, f: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:

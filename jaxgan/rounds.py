@@ -11,7 +11,9 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from jaxgan import axis
-from jaxgan.data.source import Arrays, Source
+from jaxgan.data.source import Source
+from jaxgan.data.stream import Arrays
+from jaxgan.errors import Problem
 from jaxgan.game import Game, Phase, TrainState, init
 from jaxgan.metrics import Tally
 from jaxgan.update import make_update
@@ -27,11 +29,13 @@ class Carry(NamedTuple):
 class Given(NamedTuple):
     """What a round only reads."""
 
-    arrays: Arrays  # the source's
+    arrays: Arrays  # the source's, the same on each device
+    rows: Arrays  # the source's, each device's own
     key: Array  # the run's
     n: Array | int  # int32 []: how many steps
 
 
+SPLIT = Given(arrays=False, rows=True, key=False, n=False)  # over the devices
 Play = Callable[[Carry, Given], Carry]
 
 
@@ -55,7 +59,7 @@ def make_rounds(game: Game, source: Source, batch_size: int) -> Rounds:
 
     def play(due: tuple[Phase, ...], carry: Carry, given: Given) -> Carry:
         (state, tally), (_, data_key, noise_key) = carry, parts(given.key)
-        batch = source.batch(given.arrays, data_key, state.step, axis.positions(batch_size))
+        batch = source.batch({**given.arrays, **given.rows}, data_key, state.step, axis.positions(batch_size))
         after, metrics = update(due, state, batch, noise_key)
         return Carry(after, tally.add(state.step, metrics))
 
@@ -70,7 +74,13 @@ def make_rounds(game: Game, source: Source, batch_size: int) -> Rounds:
     def names(arrays: Arrays) -> tuple[str, ...]:
         def metrics(arrays: Arrays, key: Array):
             state = start(key)
-            return update(game.phases, state, source.batch(arrays, key, state.step, axis.positions(batch_size)), key)[1]
+            batch = source.batch(arrays, key, state.step, axis.positions(batch_size))
+            try:
+                return update(game.phases, state, batch, key)[1]
+            except KeyError as error:
+                if error.args != ("label",):
+                    raise
+                raise Problem("this game is played by labels, and its data have none; take data with classes") from None
 
         return tuple(jax.eval_shape(metrics, arrays, jax.random.key(0)))
 
@@ -88,7 +98,7 @@ def over_seeds(rounds: Rounds) -> Rounds:
     The step stays without that axis so that a choice of phases stays a choice: batched, it would play them all.
     """
     state = TrainState(step=None, params=0, buffers=0, opt=0, ema=0)
-    axes = Carry(state, 0), Given(arrays=None, key=0, n=None)
+    axes = Carry(state, 0), Given(arrays=None, rows=None, key=0, n=None)
     vmap = lambda play: jax.vmap(play, axes, axes[0])
     return Rounds(jax.vmap(rounds.start, 0, state), vmap(rounds.many), lambda due: vmap(rounds.one(due)), rounds.names)
 

@@ -14,8 +14,9 @@ from jax import Array
 from jax.sharding import SingleDeviceSharding
 
 from jaxgan import latents, metrics
+from jaxgan.data.stream import Arrays
 from jaxgan.errors import Problem
-from jaxgan.game import TrainState
+from jaxgan.game import TrainState, init
 from jaxgan.registry import Config, Entry, Experiment
 from jaxgan.rounds import Rounds, make_rounds, over_seeds, parts
 from jaxgan.workdir import protocol, read_config
@@ -106,6 +107,20 @@ def build(entry: Entry, config: Config) -> tuple[Experiment, Rounds]:
     experiment = entry.build(config)
     rounds = make_rounds(experiment.game, experiment.source, config.batch_size)
     return experiment, over_seeds(rounds) if config.seeds > 1 else rounds
+
+
+def check(experiment: Experiment, config: Config, like: Arrays) -> None:
+    """Raise a Problem if what is made is not of the shape of the data; `like` is what batches are drawn from."""
+
+    def shapes(arrays: Arrays, key: Array) -> tuple[Array | None, Array]:
+        batch = experiment.source.batch(arrays, key, jnp.int32(0), jnp.arange(config.batch_size))
+        labels = [jnp.zeros(1, jnp.int32)] if experiment.classes else []
+        return batch.get("real"), experiment.sample(init(experiment.game, key).averaged(), key[None], *labels)
+
+    real, made = jax.eval_shape(shapes, like, jax.random.key(0))
+    if real is not None and real.shape[1:] != made.shape[1:]:
+        text = [" x ".join(map(str, x.shape[1:])) for x in (real, made)]
+        raise Problem(f"the data are {text[0]} each, and this experiment makes {text[1]}; take data of that shape")
 
 
 def run_key(config: Config) -> Array:

@@ -66,6 +66,7 @@ def _train(entry: Entry, config: Config, workdir: Path, devices: Devices, keep: 
             observer = stack.enter_context(contextlib.closing(Observer(work, experiment, config, step)))
         windows = experiment.source.windows(run.data_key(config), step)
         first = next(windows)
+        run.check(experiment, config, first.like)
         empty = metrics.Tally.empty(rounds.names(first.like), config.seeds)
         dispatch = make_dispatch(experiment.game, rounds, itertools.chain([first], windows), config, devices)
         carry = devices.carried(Carry(state, devices.put(empty)))
@@ -104,7 +105,7 @@ def make_dispatch(game: Game, rounds: Rounds, windows: Iterator[Window], config:
 
     def put(window: Window) -> Given:
         rows = devices.split(window.rows.read, config.batch_size) if window.rows.like else {}
-        return Given(devices.put(window.arrays), key, n=np.int32(1), rows=rows)
+        return Given(devices.put(window.arrays), rows, key, n=np.int32(1))
 
     feed = ahead(windows, put)
 

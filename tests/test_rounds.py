@@ -16,7 +16,7 @@ def started(request):
     entry, config = small(request.param)
     experiment, rounds = run.build(entry, config)
     devices = Devices.take(1)
-    given = Given(devices.put(held(experiment.source)), run.run_key(config), np.int32(1))
+    given = Given(devices.put(held(experiment.source)), {}, run.run_key(config), np.int32(1))
     tally = Tally.empty(rounds.names(held(experiment.source)))
     start = lambda: Carry(devices.make(lambda: rounds.start(run.run_key(config))), devices.put(tally))
     return experiment.game, rounds, devices, given, start
@@ -59,7 +59,7 @@ def test_a_round_of_several_seeds_plays_only_the_phases_that_are_due():
     entry, config = small("wgan_gp/ring", seeds=2)
     rounds = run.build(entry, config)[1]
     key, tally = run.run_key(config), Tally.empty(rounds.names({}), 2)
-    text = str(jax.make_jaxpr(rounds.many)(Carry(rounds.start(key), tally), Given({}, key, np.int32(3))))
+    text = str(jax.make_jaxpr(rounds.many)(Carry(rounds.start(key), tally), Given({}, {}, key, np.int32(3))))
     assert "cond[" in text
 
 

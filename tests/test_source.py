@@ -9,6 +9,7 @@ from scipy.stats import kstest
 from jaxgan.axis import AXIS, positions
 from jaxgan.data import source
 from jaxgan.data.datasets import Dataset
+from jaxgan.errors import Problem
 
 N, BATCH = 45, 16  # An epoch ends within a batch.
 
@@ -93,7 +94,7 @@ def test_images_that_cannot_be_served_are_refused():
         asked(Dataset("floats", images.astype(np.float32)), 2)
     with pytest.raises(ValueError, match="3 labels for 4 images"):
         asked(Dataset("short", images, np.zeros(3, np.int32)), 2)
-    with pytest.raises(ValueError, match=f"at most {2**30}"):
+    with pytest.raises(Problem, match=f"at most {2**30}"):
         asked(Dataset("small", images), 2**31)
 
 
@@ -123,7 +124,7 @@ def test_dequantised_images_fill_their_grey_levels_evenly(key):
 
 
 def test_pairs_must_be_pairs():
-    with pytest.raises(ValueError, match="4 images of numbers cannot be paired with 5"):
+    with pytest.raises(Problem, match="4 images of numbers cannot be paired with 5"):
         held(source.paired(lambda: (numbers(4), numbers(5)), 2))
 
 

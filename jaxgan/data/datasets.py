@@ -17,7 +17,10 @@ from jaxgan import cache
 from jaxgan.errors import Problem
 
 HELD = 2**31  # bytes of images that are held in memory, on each device; what is larger is streamed
+LAYOUT = 2  # of what is cached
 FILTER = Image.Resampling.LANCZOS  # by which images are resized
+
+Taken = tuple[np.ndarray, np.ndarray | None]  # images uint8 [n, H, W, C], labels int32 [n] where there are any
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +31,13 @@ class Dataset:
     images: np.ndarray  # uint8 [N, H, W, C], C 1 or 3
     labels: np.ndarray | None = None  # int32 [N]
     classes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse what is no data set."""
+        if self.images.dtype != np.uint8:
+            raise ValueError(f"images of {self.name} are {self.images.dtype}; they are held as uint8, 0 to 255")
+        if self.labelled and len(self.labels) != len(self):
+            raise ValueError(f"{self.name} has {len(self.labels)} labels for {len(self)} images")
 
     def __len__(self) -> int:
         return len(self.images)
@@ -42,7 +52,7 @@ class Dataset:
         """Whether there are labels."""
         return self.labels is not None
 
-    def take(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    def take(self, numbers: np.ndarray | slice) -> Taken:
         """The images of these numbers, and their labels."""
         return self.images[numbers], None if self.labels is None else self.labels[numbers]
 
@@ -70,7 +80,7 @@ class Records:
         """Whether there are labels."""
         return bool(self.classes)
 
-    def take(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    def take(self, numbers: np.ndarray) -> Taken:
         """The images of these numbers, and their labels. Raises Problem for a damaged one, or one of another size."""
         images, labels = self.read(numbers)
         if odd := [image.shape for image in images if image.shape != self.shape]:
@@ -81,9 +91,9 @@ class Records:
 Images = Dataset | Records
 
 
-def fits(data: Images) -> bool:
+def fits(*sets: Images) -> bool:
     """Whether the images are few enough to be held in memory."""
-    return len(data) * math.prod(data.shape) <= HELD
+    return sum(len(data) * math.prod(data.shape) for data in sets) <= HELD
 
 
 def statistics(data: Images) -> dict[str, Any]:
@@ -193,6 +203,8 @@ def records(
         return [fit(x, size) if size else x for x in images], [row["label"] if classes else 0 for row in rows]
 
     (first,), _ = read(np.array([0]))
+    if first.dtype != np.uint8 or first.shape[-1] not in (1, 3):
+        raise Problem(f"{what} has images of {first.shape[-1]} channels of {first.dtype}, not of 1 or 3 of uint8")
     whole = functools.partial(tfds, name, split, size=size, feature=feature, directory=directory)
     return Records(what, first.shape, classes, len(source), read, whole)
 
@@ -230,7 +242,7 @@ def cached(what: str, state: Any, read: Callable[[], tuple[Dataset, Any]]) -> tu
         arrays = {"images": data.images} | ({} if data.labels is None else {"labels": data.labels})
         return arrays, [data.name, data.classes, more]
 
-    arrays, (name, classes, more) = cache.kept("data", what, state, make)
+    arrays, (name, classes, more) = cache.kept("data", what, [LAYOUT, state], make)
     return Dataset(name, arrays["images"], arrays.get("labels"), tuple(classes)), more
 
 

@@ -1,28 +1,18 @@
 """Where batches come from: pure functions of (key, step, position), with no iterator to save or to shard."""
 
-import itertools
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 
 from jaxgan import latents
-from jaxgan.data.datasets import Dataset
+from jaxgan.data.datasets import Images, Taken, fits
 from jaxgan.data.permutation import permute
+from jaxgan.data.stream import Arrays, Examples, Window, turn, windows
+from jaxgan.errors import Problem
 from jaxgan.game import Batch
-
-Arrays = Mapping[str, Any]
-FOREVER = 2**31 - 1
-
-
-class Window(NamedTuple):
-    """What the steps up to `stop` draw their batches from."""
-
-    arrays: Arrays  # on the host; {} for a density
-    stop: int = FOREVER  # the first step that they do not serve
 
 
 class Source(NamedTuple):
@@ -34,7 +24,15 @@ class Source(NamedTuple):
 
 def hold(load: Callable[[], Arrays]) -> Callable[[Array, int], Iterator[Window]]:
     """One window of the same arrays for all steps."""
-    return lambda key, step: itertools.repeat(Window(load()))
+    return lambda key, step: iter([Window(load())])
+
+
+def held(source: Source) -> Arrays:
+    """What a source holds for all steps. Raises Problem if it is streamed."""
+    window = next(source.windows(jax.random.key(0), 0))
+    if window.rows.like:
+        raise Problem("what draws several examples at a time needs data that fit in memory, and these are streamed")
+    return window.arrays
 
 
 def density(draw: Callable[[Array], Array]) -> Source:
@@ -47,10 +45,11 @@ def density(draw: Callable[[Array], Array]) -> Source:
     return Source(hold(dict), batch)
 
 
-def images(load: Callable[[], Dataset], batch_size: int, flip: bool = False, dequantise: bool = False) -> Source:
-    """A data set on the device: every image once an epoch, in an order that is new for each epoch and key.
+def images(load: Callable[[], Images], batch_size: int, flip: bool = False, dequantise: bool = False) -> Source:
+    """A data set: every image once an epoch, in an order that is new for each epoch and key.
 
-    Batches run on over the border of two epochs, and drop nothing.
+    Batches run on over the border of two epochs, and drop nothing. What fits (`datasets.HELD`) is on every device, and
+    batches are drawn there; what does not is streamed, and the batches are the same.
 
     Args:
         load: The data set; called when training begins, and not before.
@@ -59,40 +58,26 @@ def images(load: Callable[[], Dataset], batch_size: int, flip: bool = False, deq
         dequantise: Spread each grey level evenly over the 1/256 of the range that it stands for.
     """
 
-    def rows() -> Arrays:
-        data = load()
-        _check(data)
-        return {"real": data.images} if data.labels is None else {"real": data.images, "label": data.labels}
+    def named(found: Taken) -> Arrays:
+        pixels, labels = found
+        return {"real": pixels} if labels is None else {"real": pixels, "label": labels}
 
-    return _epochs(rows, batch_size, flip, dequantise)
+    return _epochs(lambda: (load(),), named, batch_size, flip, dequantise)
 
 
-def paired(load: Callable[[], tuple[Dataset, Dataset]], batch_size: int, flip: bool = False) -> Source:
+def paired(load: Callable[[], tuple[Images, Images]], batch_size: int, flip: bool = False) -> Source:
     """Two data sets image by image: one of the first under "x", and what belongs to it, of the second, under "y"."""
-
-    def rows() -> Arrays:
-        x, y = load()
-        _check(x)
-        _check(y)
-        if len(x.images) != len(y.images):
-            raise ValueError(f"{len(x.images)} images of {x.name} cannot be paired with {len(y.images)} of {y.name}")
-        return {"x": x.images, "y": y.images}
-
-    return _epochs(rows, batch_size, flip, dequantise=False)
+    return _epochs(load, lambda x, y: {"x": x[0], "y": y[0]}, batch_size, flip, dequantise=False)
 
 
 def unpaired(x: Source, y: Source) -> Source:
     """Two sources side by side, drawn independently: the examples of the first under "x", of the second under "y"."""
 
-    def load() -> Arrays:
-        of = lambda source: next(source.windows(jax.random.key(0), 0))
-        return {"x": of(x).arrays, "y": of(y).arrays}
-
     def batch(arrays: Arrays, key: Array, step: Array, index: Array) -> Batch:
         of = lambda n, s, name: s.batch(arrays[name], jax.random.fold_in(key, n), step, index)["real"]
         return {"x": of(0, x, "x"), "y": of(1, y, "y"), "index": index}
 
-    return Source(hold(load), batch)
+    return Source(hold(lambda: {"x": held(x), "y": held(y)}), batch)
 
 
 def stacked(source: Source, classes: int = 10) -> Source:
@@ -106,37 +91,52 @@ def stacked(source: Source, classes: int = 10) -> Source:
         label = (drawn[0]["label"] * classes + drawn[1]["label"]) * classes + drawn[2]["label"]
         return {"real": jnp.concatenate([d["real"] for d in drawn], axis=-1), "label": label, "index": index}
 
-    return Source(source.windows, batch)
+    return Source(hold(lambda: held(source)), batch)
 
 
-def _epochs(rows: Callable[[], Arrays], batch_size: int, flip: bool, dequantise: bool) -> Source:
-    """Arrays [N, ...] from which a batch takes the same rows of each; uint8 ones are images."""
+def _epochs(
+    load: Callable[[], tuple[Images, ...]],
+    named: Callable[..., Arrays],  # what is taken of each data set -> arrays by name
+    batch_size: int,
+    flip: bool,
+    dequantise: bool,
+) -> Source:
+    """Data sets of which a batch takes the same places; arrays of uint8 are images."""
+
+    def rows(arrays: Arrays, key: Array, step: Array, index: Array) -> Arrays:
+        if "stream" in arrays:  # Their own already, one for each step of the window.
+            return {name: array[:, step % array.shape[1]] for name, array in arrays["stream"].items()}
+        n = len(jax.tree.leaves(arrays)[0])
+        place, epoch = turn(n, batch_size, step.astype(jnp.uint32), index.astype(jnp.uint32))
+        at = permute(place, n, key, epoch)
+        return {name: jnp.asarray(array)[at] for name, array in arrays.items()}
 
     def batch(arrays: Arrays, key: Array, step: Array, index: Array) -> Batch:
-        n = len(jax.tree.leaves(arrays)[0])
-        # Position p = step * batch_size + index overflows in a long run; N steps are batch_size whole epochs.
-        place = step.astype(jnp.uint32)
-        p = place % n * batch_size + index.astype(jnp.uint32)
-        at = permute(p % n, n, key, epoch=place // n * batch_size + p // n)
-        drawn = {name: jnp.asarray(array)[at] for name, array in arrays.items()}
+        drawn = rows(arrays, key, step, index)
         keys = latents.each(jax.random.fold_in(key, step), index)
         for name, array in drawn.items():
             if array.dtype == jnp.uint8:
                 drawn[name] = _scaled(array, keys, dequantise)
         if flip:
             turned = jax.vmap(jax.random.bernoulli)(jax.vmap(jax.random.fold_in, (0, None))(keys, 1))
-            turn = lambda x: jnp.where(turned[:, None, None, None], x[:, :, ::-1], x)
-            drawn = {name: turn(x) if x.ndim == 4 else x for name, x in drawn.items()}
+            mirrored = lambda x: jnp.where(turned[:, None, None, None], x[:, :, ::-1], x)
+            drawn = {name: mirrored(x) if x.ndim == 4 else x for name, x in drawn.items()}
         return drawn | {"index": index}
 
-    def load() -> Arrays:
-        arrays = rows()
-        n = len(arrays[min(arrays)])
+    def serve(key: Array, step: int) -> Iterator[Window]:
+        sets = load()
+        n = len(sets[0])
+        if len(sets[-1]) != n:
+            raise Problem(f"{n} images of {sets[0].name} cannot be paired with {len(sets[-1])} of {sets[-1].name}")
         if n * batch_size > 2**32:
-            raise ValueError(f"batch_size {batch_size} of {n} images overflows; use at most {2**32 // n}")
-        return arrays
+            raise Problem(f"batch_size {batch_size} of {n} images overflows; use at most {2**32 // n}")
+        if fits(*sets):
+            return iter([Window(named(*(data.whole().take(slice(None)) for data in sets)))])
+        return windows(
+            Examples(n, lambda numbers: named(*(data.take(numbers) for data in sets))), batch_size, key, step
+        )
 
-    return Source(hold(load), batch)
+    return Source(serve, batch)
 
 
 def _scaled(x: Array, keys: Array, dequantise: bool) -> Array:
@@ -145,10 +145,3 @@ def _scaled(x: Array, keys: Array, dequantise: bool) -> Array:
         return x.astype(jnp.float32) / 127.5 - 1.0
     noise = latents.uniform(jax.vmap(jax.random.fold_in, (0, None))(keys, 0), *x.shape[1:])
     return (x.astype(jnp.float32) + noise) / 128.0 - 1.0
-
-
-def _check(data: Dataset) -> None:
-    if data.images.dtype != np.uint8:
-        raise ValueError(f"images of {data.name} are {data.images.dtype}; they are held as uint8, 0 to 255")
-    if data.labels is not None and len(data.labels) != len(data.images):
-        raise ValueError(f"{data.name} has {len(data.labels)} labels for {len(data.images)} images")
