@@ -68,6 +68,26 @@ def test_equals_lax_to_second_order(kind, case, monkeypatch):
     assert_equal(bound(OURS, kind, case)(x, kernel), bound(NATIVE, kind, case)(x, kernel))
 
 
+@pytest.mark.parametrize("backend", ["cpu", "gpu"])
+@pytest.mark.parametrize("groups", [2, 4], ids=["grouped", "depthwise"])
+@pytest.mark.parametrize(("side", "strides", "padding"), [((3, 3), (1, 1), "SAME"), ((1, 2), (2, 1), "VALID")])
+def test_groups_equal_lax_to_second_order(side, strides, padding, groups, backend, monkeypatch):
+    rng = np.random.default_rng(0)
+    x, kernel = jnp.array(rng.normal(size=(2, 5, 6, 4))), jnp.array(rng.normal(size=(*side, 4 // groups, 8)))
+    ours = lambda x, kernel: conv.conv2d(x, kernel, strides, padding, groups)
+    options = {"dimension_numbers": LAYOUT, "feature_group_count": groups}
+    theirs = lambda x, kernel: lax.conv_general_dilated(x, kernel, strides, padding, **options)
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
+    assert_equal(derivatives(ours)(x, kernel), derivatives(theirs)(x, kernel))
+
+
+def test_an_ensemble_of_groups_equals_its_members():
+    rng = np.random.default_rng(0)
+    xs, kernels = jnp.array(rng.normal(size=(2, 3, 4, 4, 4))), jnp.array(rng.normal(size=(2, 3, 3, 2, 4)))
+    f = derivatives(lambda x, kernel: conv.conv2d(x, kernel, groups=2))
+    assert_equal(jax.vmap(f)(xs, kernels), jax.tree.map(lambda *t: jnp.stack(t), *map(f, xs, kernels)))
+
+
 @pytest.mark.parametrize("kind", OURS)
 @pytest.mark.parametrize("case", [CASES[0], CASES[3]], ids=str)
 def test_accelerators_compute_the_same(kind, case, monkeypatch):

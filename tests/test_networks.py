@@ -4,13 +4,14 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from jax.sharding import AxisType, PartitionSpec
 from numpy.testing import assert_allclose
 
 from jaxgan import axis
 from jaxgan.networks import dcgan, mlp
-from jaxgan.networks.layers import Conv, ConvTranspose, batch_norm
+from jaxgan.networks.layers import Conv, ConvTranspose, batch_norm, equalised
 
 GENERATORS = {
     "dcgan": dcgan.Generator(16, channels=3, width=4),
@@ -174,3 +175,50 @@ def test_sizes_that_do_not_halve_to_the_base_are_refused(size, key):
 def test_the_message_names_the_sizes_beside(key):
     with pytest.raises(ValueError, match="size 100 is not 4 doubled once or more; use 64 or 128"):
         dcgan.Discriminator().init(key, jnp.zeros((1, 100, 100, 3)))
+
+
+@pytest.mark.parametrize(
+    ("kind", "theirs", "fan_in", "options"),
+    [
+        (Conv, nn.Conv, 9 * 6, {"kernel": (3, 3)}),
+        (Conv, nn.Conv, 9 * 2, {"kernel": (3, 3), "groups": 3}),
+        (ConvTranspose, nn.ConvTranspose, 9 * 6, {"kernel": (3, 3), "strides": (2, 2)}),
+        (nn.Dense, nn.Dense, 6, {}),
+    ],
+    ids=["conv", "grouped", "transposed", "dense"],
+)
+def test_an_equalised_layer_is_the_layer_of_a_kernel_that_is_scaled_when_used(kind, theirs, fan_in, options, key):
+    bias_init = nn.initializers.normal()
+
+    class Equal(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            return equalised(kind, 300, gain=1.5, bias_init=bias_init, **options)(x)
+
+    x = jax.random.normal(key, (2, 5, 5, 6))
+    variables = jax.jit(Equal().init)(key, x)
+    (params,) = variables["params"].values()
+    assert_allclose([params["kernel"].mean(), params["kernel"].std()], [0, 1], atol=0.05)
+    names = {"kernel": "kernel_size", "groups": "feature_group_count"}
+    plain = theirs(300, **{names.get(word, word): value for word, value in options.items()})
+    scaled = {**params, "kernel": params["kernel"] * 1.5 / np.sqrt(fan_in)}
+    assert_close(Equal().apply(variables, x), plain.apply({"params": scaled}, x), rtol=1e-4)
+
+
+def test_equalised_layers_learn_at_one_relative_rate(key):
+    """Adam's first step is its rate at each weight, so that a kernel as it is used moves by that part of its gain."""
+
+    class Two(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            return equalised(nn.Dense, 1, gain=1.0)(nn.relu(equalised(nn.Dense, 200, use_bias=False)(x)))
+
+    x = jax.random.normal(key, (8, 20))
+    params = jax.jit(Two().init)(key, x)["params"]
+    adam = optax.adam(0.01)
+    grads = jax.jit(jax.grad(lambda params: (Two().apply({"params": params}, x) ** 2).sum()))(params)
+    with jax.numpy_dtype_promotion("standard"):
+        updates, _ = jax.jit(adam.update)(grads, adam.init(params))
+    for name, fan_in, gain in (("Dense_0", 20, np.sqrt(2)), ("Dense_1", 200, 1.0)):
+        moved = np.abs(updates[name]["kernel"]) * gain / np.sqrt(fan_in)
+        assert_allclose(np.median(moved) / (gain / np.sqrt(fan_in)), 0.01, rtol=1e-3)

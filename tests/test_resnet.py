@@ -85,12 +85,21 @@ def test_attention_starts_as_the_identity_weighs_to_one_and_knows_no_order_of_qu
     assert np.abs(attend(x) - x).max() > 1e-2
 
 
-def test_minibatch_std_is_numpys(key):
-    x = jax.random.normal(key, [8, 3, 3, 2])
-    out = resnet.minibatch_std(x, group=4)
-    np.testing.assert_array_equal(out[..., :2], x)
-    want = np.asarray(x).reshape(2, 4, -1).std(1).mean(1)
-    np.testing.assert_allclose(out[:, 0, 0, 2], want.repeat(4), rtol=1e-4)
-    assert np.ptp(out[:4, ..., 2]) == 0
-    with pytest.raises(ValueError, match="groups of 4 do not divide the 6"):
-        resnet.minibatch_std(x[:6])
+@pytest.mark.parametrize("spectral", [False, True])
+def test_attention_stands_once_at_the_map_asked_for(spectral, key):
+    """It starts as the identity, and its parameters are those of a layer for so many channels."""
+    z = jax.random.normal(key, [2, 4])
+    generator = lambda **options: resnet.Generator(3, (16, 8), first=16, spectral=spectral, **options)
+    made, _ = variables(generator(attention=8), z)
+    assert [made["params"][name]["gamma"].shape for name in made["params"] if "Attention" in name] == [()]
+    assert size(made["params"]["SelfAttention_0"]) == 1 + 2 * 16 * 2 + 2 * 16 * 8
+    assert ("spectral" in made) is spectral
+    critic = resnet.Critic((16, 16, 16, 16), attention=8, spectral=spectral)
+    of_critic, _ = variables(critic, jnp.zeros([2, 16, 16, 3]))
+    assert sum("Attention" in name for name in of_critic["params"]) == 1
+    assert size(of_critic["params"]["SelfAttention_0"]) == 1 + 2 * 16 * 2 + 2 * 16 * 8
+    if not spectral:
+        whole = generator(attention=8).init(key, z, train=False)
+        plain = {**whole, "params": {n: p for n, p in whole["params"].items() if "Attention" not in n}}
+        assert_equal = np.testing.assert_array_equal
+        assert_equal(generator(attention=8).apply(whole, z, train=False), generator().apply(plain, z, train=False))

@@ -8,7 +8,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from jaxgan.networks.layers import Conv, spectral_norm
-from jaxgan.networks.sngan import Critic
+from jaxgan.networks.sngan import Critic, Generator
 
 
 class Normed(nn.Module):
@@ -114,3 +114,12 @@ def test_the_critic_is_the_paper_s():
     assert [t.shape for t in jax.tree.leaves(variables["params"]) if t.ndim > 1] == [*inner, (4 * 4 * 32, 1)]
     vectors = [t.shape for t in jax.tree.leaves(variables["spectral"]) if t.ndim > 1]
     assert vectors == [(1, o) for o in (*widths, 1)]
+
+
+def test_the_generator_is_the_paper_s():
+    """A product and four convolutions, of 512, 256, 128 and 64 channels at 32 pixels."""
+    module, z = Generator(32), jnp.zeros((2, 128))
+    variables = jax.eval_shape(lambda: module.init(jax.random.key(0), z, train=False))
+    kernels = {x.shape for x in jax.tree.leaves(variables["params"]) if x.ndim > 1}
+    assert kernels == {(128, 4 * 4 * 512), (4, 4, 512, 256), (4, 4, 256, 128), (4, 4, 128, 64), (3, 3, 64, 3)}
+    assert jax.eval_shape(lambda made: module.apply(made, z, train=False), variables).shape == (2, 32, 32, 3)

@@ -35,7 +35,7 @@ class Generator(nn.Module):
     def __call__(self, z: Array, labels: Array | None = None, train: bool = True) -> Array:
         if self.classes:
             z = jnp.concatenate([z, nn.one_hot(labels, self.classes, dtype=z.dtype)], axis=1)
-        *widths, first = [self.width << i for i in range(_halvings(self.size, self.base))]
+        *widths, first = [self.width << i for i in range(halvings(self.size, self.base))]
         activate = lambda x: nn.relu(batch_norm(train, scale_init=_around_one)(x) if self.norm else x)
         double = functools.partial(ConvTranspose, strides=(2, 2), kernel_init=self.kernel_init)
         x = nn.Dense(self.base**2 * first, use_bias=not self.norm, kernel_init=self.kernel_init)(z)
@@ -59,14 +59,14 @@ class Discriminator(nn.Module):
         if self.classes:
             maps = nn.one_hot(labels, self.classes, dtype=x.dtype)[:, None, None]
             x = jnp.concatenate([x, jnp.broadcast_to(maps, (*x.shape[:3], self.classes))], axis=-1)
-        for i in range(_halvings(x.shape[1], self.base)):
+        for i in range(halvings(x.shape[1], self.base)):
             norm = self.norm and i > 0
             x = Conv(self.width << i, strides=(2, 2), use_bias=not norm, kernel_init=self.kernel_init)(x)
             x = leaky_relu(batch_norm(train, scale_init=_around_one)(x) if norm else x)
         return nn.Dense(1, kernel_init=self.kernel_init)(x.reshape(len(x), -1))[:, 0]
 
 
-def _halvings(size: int, base: int) -> int:
+def halvings(size: int, base: int) -> int:
     """How often size halves on the way to base."""
     n = max(1, (size // base).bit_length() - 1)
     if base << n != size:

@@ -27,7 +27,7 @@ class Generator(nn.Module):
     activation: Activation = nn.relu
     out: Activation = jax.nn.identity  # tanh for images
     kernel_init: Initializer = HE
-    norm: Callable[[bool], nn.Module] | None = None  # of hidden layers, given `train`; takes the place of their biases
+    norm: Callable[[bool], Activation] | None = None  # of hidden layers, given `train`; takes the place of their biases
 
     @nn.compact
     def __call__(self, z: Array, train: bool = True) -> Array:

@@ -38,21 +38,27 @@ class Generator(nn.Module):
     first: int = 256  # channels of the smallest map
     bottom: int = 4  # its side
     classes: int = 0
+    spectral: bool = False  # normalised, as SAGAN's
+    attention: int = 0  # the side of the map in which each place also sees all others; 0 for none
 
     @nn.compact
     def __call__(self, z: Array, labels: Array | None = None, train: bool = True) -> Array:
+        normed = functools.partial(spectral_norm, train) if self.spectral else lambda layer: layer
+        conv = lambda width, side, init, **options: normed(Conv(width, (side, side), kernel_init=init, **options))
         if self.classes:
             norm = lambda x: ConditionalNorm(self.classes)(x, labels, train)
         else:
             norm = lambda x: batch_norm(train)(x)
         smallest = (self.bottom, self.bottom, self.first)
-        x = nn.Dense(math.prod(smallest), kernel_init=OUTER)(z).reshape(-1, *smallest)
+        x = normed(nn.Dense(math.prod(smallest), kernel_init=OUTER))(z).reshape(-1, *smallest)
         for width in self.widths:
             # No bias before a norm.
-            inner = Conv(width, (3, 3), kernel_init=INNER, use_bias=False)(upsample(nn.relu(norm(x))))
-            inner = Conv(width, (3, 3), kernel_init=INNER)(nn.relu(norm(inner)))
-            x = inner + Conv(width, (1, 1), kernel_init=OUTER)(upsample(x))
-        return jnp.tanh(Conv(self.channels, (3, 3), kernel_init=OUTER)(nn.relu(batch_norm(train)(x))))
+            inner = conv(width, 3, INNER, use_bias=False)(upsample(nn.relu(norm(x))))
+            inner = conv(width, 3, INNER)(nn.relu(norm(inner)))
+            x = inner + conv(width, 1, OUTER)(upsample(x))
+            if x.shape[1] == self.attention:
+                x = SelfAttention(self.spectral)(x, train)
+        return jnp.tanh(conv(self.channels, 3, OUTER)(nn.relu(batch_norm(train)(x))))
 
 
 class Critic(nn.Module):
@@ -67,6 +73,7 @@ class Critic(nn.Module):
     classes: int = 0
     spectral: bool = True
     pool: Callable[..., Array] = jnp.sum  # over the last map
+    attention: int = 0  # the side of the first map in which each place also sees all others; 0 for none
 
     @nn.compact
     def __call__(self, x: Array, labels: Array | None = None, train: bool = True) -> Array:
@@ -82,6 +89,8 @@ class Critic(nn.Module):
             elif n < self.downs or x.shape[-1] != width:
                 x = shrink(conv(width, 1, OUTER)(x))
             x = x + inner
+            if n < self.downs and x.shape[1] == self.attention:
+                x = SelfAttention(self.spectral)(x, train)
         features = self.pool(nn.relu(x), axis=(1, 2))
         logits = normed(nn.Dense(1, use_bias=not self.spectral, kernel_init=OUTER))(features)[:, 0]
         if not self.classes:
@@ -123,16 +132,3 @@ class SelfAttention(nn.Module):
         self.sow("intermediates", "weights", weights)
         seen = conv(c)(jnp.einsum("bqk,bkc->bqc", weights, values).reshape(b, h, w, -1))
         return x + self.param("gamma", nn.initializers.zeros, ()) * seen
-
-
-def minibatch_std(x: Array, group: int = 4) -> Array:
-    """Maps [B, H, W, C] with one channel more: the mean deviation within groups of examples (Karras et al. 2018).
-
-    Groups are of neighbours in the batch. Raises ValueError where they do not divide what a device holds of it.
-    """
-    b, h, w, _ = x.shape
-    if b % group:
-        raise ValueError(f"groups of {group} do not divide the {b} examples of a device")
-    parts = x.reshape(b // group, group, -1)
-    std = jnp.sqrt(((parts - parts.mean(1, keepdims=True)) ** 2).mean(1) + 1e-8).mean(-1)
-    return jnp.concatenate([x, jnp.broadcast_to(std.repeat(group)[:, None, None, None], (b, h, w, 1))], axis=-1)

@@ -1,11 +1,31 @@
-"""The critic of SN-GAN (Miyato et al. 2018, Table 3) for square images of `base` times a power of two pixels."""
+"""SN-GAN's convolutional networks (Miyato et al. 2018, Table 3) for images of `base` times a power of two pixels."""
 
 import functools
 
 import flax.linen as nn
+import jax.numpy as jnp
 from jax import Array
 
-from jaxgan.networks.layers import Conv, spectral_norm
+from jaxgan.networks.dcgan import halvings
+from jaxgan.networks.layers import Conv, ConvTranspose, batch_norm, spectral_norm
+
+
+class Generator(nn.Module):
+    """Latents [B, Z] to images [B, size, size, channels]."""
+
+    size: int  # pixels
+    channels: int = 3
+    width: int = 64  # channels at the full size; twice as many each time the size halves
+    base: int = 4  # pixels of the first feature map
+
+    @nn.compact
+    def __call__(self, z: Array, train: bool = True) -> Array:
+        widths = [self.width << n for n in reversed(range(halvings(self.size, self.base)))]
+        first = 2 * widths[0]
+        x = nn.Dense(self.base**2 * first)(z).reshape(-1, self.base, self.base, first)
+        for width in widths:
+            x = nn.relu(batch_norm(train)(ConvTranspose(width, strides=(2, 2), use_bias=False)(x)))
+        return jnp.tanh(Conv(self.channels, (3, 3))(x))
 
 
 class Critic(nn.Module):
