@@ -23,8 +23,9 @@ def kernel_distance(
     if min(len(real), len(fake)) < size:
         raise ValueError(f"{len(real)} reals and {len(fake)} fakes are fewer than the {size} of a subset")
     rng, d = np.random.default_rng(seed), real.shape[1]
-    kernel = lambda p, q: (p @ q.T / d + 1) ** 3
-    within = lambda p: (kernel(p, p).sum() - (((p**2).sum(1) / d + 1) ** 3).sum()) / (size * (size - 1))
+    cube = lambda x: x * x * x  # numpy's power takes ten times as long.
+    kernel = lambda p, q: cube(p @ q.T / d + 1)
+    within = lambda p: (kernel(p, p).sum() - cube((p**2).sum(1) / d + 1).sum()) / (size * (size - 1))
     found = []
     for _ in range(subsets):
         a, b = (np.float64(x[rng.choice(len(x), size, replace=False)]) for x in (real, fake))
