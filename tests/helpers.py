@@ -9,7 +9,9 @@ import numpy as np
 import optax
 
 from jaxgan import registry, run
+from jaxgan.data import datasets
 from jaxgan.data.source import Arrays, Source
+from jaxgan.errors import Problem
 from jaxgan.game import Game, TrainState
 from jaxgan.metrics import Tally
 from jaxgan.parallel import Devices
@@ -67,6 +69,15 @@ def play(experiment: Experiment, config: Config, devices: Devices, steps: int) -
 def held(source: Source) -> Arrays:
     """What a source draws its first batch from."""
     return next(source.windows(jax.random.key(0), 0)).arrays
+
+
+def there(name: str) -> bool:
+    """Whether a data set is prepared on this machine."""
+    try:
+        datasets.prepared(name)
+    except Problem:
+        return False
+    return True
 
 
 def gap(a: object, b: object) -> float:
