@@ -60,6 +60,7 @@ class Where:
     """Where a run is written and what computes it; the result does not depend on it, but for rounding."""
 
     workdir: Path | None = None  # all is written here; runs/NAME if not given
+    data_dir: Path | None = None  # where data sets of TFDS are; $JAXGAN_DATA_DIR or ~/tensorflow_datasets if not given
     parallel: Parallel = "shard_map"  # how rounds are compiled for several devices
     devices: int | None = None  # how many to use; all if not given
     coordinator: str | None = None  # HOST:PORT of process 0, or `auto` to ask the cluster's environment
@@ -75,6 +76,7 @@ class Evaluate:
     metrics: tuple[str, ...] = ()  # by name, such as `fd prdc`; the experiment's own if not given
     samples: int = 10_000  # how many to draw
     reals: int | None = None  # how many real images to compare with, drawn at random; all if not given
+    data_dir: Path | None = None  # where data sets of TFDS are; $JAXGAN_DATA_DIR or ~/tensorflow_datasets if not given
     inception_weights: Path | None = None  # of fid, kid and is; the published ones are fetched if not given
     seed: int = 0  # of the samples
     json: bool = False  # print an object, or with --metrics a list of them
@@ -97,6 +99,7 @@ class Figure:
 
     ids: tyro.conf.Positional[tuple[str, ...]] = ()  # `paper/figure`, or `all`; none lists them
     workdir: Path = Path("runs/figures")  # a folder for each id, and the runs they are made of in cache/
+    data_dir: Path | None = None  # where data sets of TFDS are; $JAXGAN_DATA_DIR or ~/tensorflow_datasets if not given
     devices: int = 1  # how many to train on
     jobs: int = 1  # how many figures to make at a time; most keep one core busy
     json: bool = False  # print a list of objects
@@ -160,6 +163,7 @@ def train(name: str, where: Where, config: registry.Config) -> None:
     """Train, and say what was written where."""
     from jaxgan.train import train
 
+    _look_in(where.data_dir)
     if where.coordinator:
         jax.config.update("jax_cpu_collectives_implementation", "gloo")
         known = (
@@ -182,11 +186,17 @@ def train(name: str, where: Where, config: registry.Config) -> None:
         )
 
 
+def _look_in(data_dir: Path | None) -> None:
+    if data_dir:  # Processes that make figures side by side have it too.
+        os.environ["JAXGAN_DATA_DIR"] = str(data_dir)
+
+
 def evaluate(options: Evaluate) -> None:
     """Measure a run."""
     from jaxgan.evaluate import measures, records
     from jaxgan.evaluate.reals import Reals
 
+    _look_in(options.data_dir)
     measures.get(options.metrics)
     run, drawn = jaxgan.load(options.workdir), {}
     if options.metrics:
@@ -242,6 +252,7 @@ def sample(options: Sample) -> None:
 
 def figure(options: Figure) -> None:
     """Make figures, or list them."""
+    _look_in(options.data_dir)
     found = figures.entries()
     if not options.ids:
         last = {id: figures.read(options.workdir, id) for id in found}

@@ -107,7 +107,7 @@ def test_fit_takes_the_middle_and_keeps_constants():
 
 
 def test_a_data_set_that_is_not_prepared_is_answered_with_the_command(tmp_path):
-    with pytest.raises(Problem, match=r"`python launch\.py data mnist` prepares it"):
+    with pytest.raises(Problem, match=rf"`python launch\.py data mnist --data-dir {tmp_path}` prepares it"):
         datasets.tfds("mnist", directory=tmp_path)
 
 

@@ -212,3 +212,10 @@ def test_the_package_imports_without_the_data_libraries():
     heavy = "tensorflow_datasets", "grain", "sklearn", "orbax", "matplotlib"
     text = f"import sys, jaxgan, experiments; print([m for m in {heavy} if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_a_missing_data_set_is_answered_with_the_command_that_prepares_it(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("JAXGAN_DATA_DIR", "")  # To be put back.
+    code, _, err = run(capsys, "train", "dcgan/mnist", "--workdir", tmp_path / "run", "--data-dir", tmp_path / "data")
+    assert code == 2
+    assert f"`python launch.py data mnist --data-dir {tmp_path / 'data'}` prepares it" in err

@@ -18,8 +18,11 @@ import jax
 jax.config.update("jax_cpu_collectives_implementation", "gloo")
 jax.distributed.initialize(sys.argv[1], 2, int(sys.argv[2]))
 from helpers import sgd, small
+from jaxgan.data import datasets, stream
 from jaxgan.parallel import Devices
 from jaxgan.train import train
+if sys.argv[6] == "streamed":
+    datasets.HELD, stream.WINDOW = 0, 7_000  # six steps of digits
 assert jax.device_count() == 4 and jax.local_device_count() == 2
 for steps in (5, 10):  # The second call resumes what both saved.
     entry, config = small(sys.argv[5], steps=steps)
@@ -33,11 +36,18 @@ def free_port():
         return s.getsockname()[1]
 
 
-@pytest.mark.parametrize(("name", "parallel"), [("wgan_gp/digits_conv", "shard_map"), ("r3gan/ring", "pmap")])
-def test_two_processes_equal_one(tmp_path, name, parallel):
+@pytest.mark.parametrize(
+    ("name", "parallel", "data"),
+    [
+        ("wgan_gp/digits_conv", "shard_map", "held"),
+        ("r3gan/ring", "pmap", "held"),
+        ("minimax/digits", "shard_map", "streamed"),
+    ],
+)
+def test_two_processes_equal_one(tmp_path, name, parallel, data):
     env = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=2", "JAX_PLATFORMS": "cpu"}
     address = f"127.0.0.1:{free_port()}"
-    words = [[sys.executable, "-c", WORKER, address, str(i), str(tmp_path), parallel, name] for i in range(2)]
+    words = [[sys.executable, "-c", WORKER, address, str(i), str(tmp_path), parallel, name, data] for i in range(2)]
     workers = [subprocess.Popen(w, env=env, stderr=subprocess.PIPE, text=True) for w in words]
     try:
         said = [worker.communicate(timeout=240)[1] for worker in workers]

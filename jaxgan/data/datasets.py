@@ -128,7 +128,10 @@ def prepared(name: str, directory: Path | None = None) -> Path:
     directory = directory or data_dir()
     versions = [path.parent for path in (directory / name).glob("*/dataset_info.json")]
     if not versions:
-        raise Problem(f"{name} is not prepared in {directory}; `python launch.py data {name}` prepares it")
+        command = f"python launch.py data {name} --data-dir {directory}"
+        raise Problem(
+            f"{name} is not prepared in {directory}; `{command}` prepares it, or say by --data-dir where it is"
+        )
     return max(versions, key=lambda path: [int(x) if x.isdigit() else 0 for x in path.name.split(".")])
 
 
