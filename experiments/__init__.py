@@ -1,6 +1,7 @@
 """The registered experiments: one file per paper. Importing this package puts them on the register."""
 
 from experiments import (
+    acgan,
     cgan,
     cyclegan,
     dcgan,
@@ -13,7 +14,10 @@ from experiments import (
     lsgan,
     mescheder,
     pacgan,
+    projection,
     r3gan,
+    r3gan_images,
+    sagan,
     sngan,
     ttur,
     unrolled,
@@ -22,6 +26,7 @@ from experiments import (
 )
 
 __all__ = [
+    "acgan",
     "cgan",
     "cyclegan",
     "dcgan",
@@ -34,7 +39,10 @@ __all__ = [
     "lsgan",
     "mescheder",
     "pacgan",
+    "projection",
     "r3gan",
+    "r3gan_images",
+    "sagan",
     "sngan",
     "ttur",
     "unrolled",

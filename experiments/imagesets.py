@@ -6,6 +6,7 @@ A paper's file has the objective, the optimisers and the settings, and registers
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import flax.linen as nn
@@ -16,13 +17,13 @@ import optax
 from experiments import testbeds
 from jaxgan import augment, latents, optim, pictures, registry
 from jaxgan.data import datasets
-from jaxgan.data.datasets import Dataset
 from jaxgan.data.digits import digits
+from jaxgan.data.folder import folder
 from jaxgan.data.source import Source, images, stacked
 from jaxgan.evaluate import measures
 from jaxgan.game import LABEL, Game, Network, spec
 from jaxgan.losses import Adversarial
-from jaxgan.networks import dcgan
+from jaxgan.networks import dcgan, resnet
 from jaxgan.objectives import Latent, two_player
 from jaxgan.registry import Experiment
 
@@ -47,7 +48,7 @@ class ImageSet:
     dataset: str
     shape: tuple[int, int, int]
     base: int  # pixels
-    data: Callable[[str], Dataset]  # split -> images
+    data: Callable[[str], datasets.Images]  # split -> images
     cost: str
     defaults: Mapping[str, Any]
     classes: int = 10
@@ -60,6 +61,16 @@ class ImageSet:
         return (
             dcgan.Generator(size, channels, config.width, self.base, classes=classes),
             dcgan.Discriminator(config.width, self.base, norm, classes=classes),
+        )
+
+    def resnets(self, config: Config, **options: Any) -> tuple[nn.Module, nn.Module]:
+        """SN-GAN's residual networks, the generator twice as wide; `options` are what both of them have."""
+        size, _, channels = self.shape
+        wide = 2 * config.width
+        ups = dcgan.halvings(size, self.base)
+        return (
+            resnet.Generator(channels, (wide,) * ups, wide, self.base, **options),
+            resnet.Critic((config.width,) * 4, **options),
         )
 
     def source(self, batch_size: int, split: str = "train", flip: bool = False, dequantise: bool = False) -> Source:
@@ -100,8 +111,7 @@ class ImageSet:
             g_optimizer=g_optimizer,
             d_optimizer=d_optimizer,
             augment=DIFFAUG if config.diffaug else None,
-            ema=optim.ema_decay(config.ema_half_life, config.batch_size),
-            **options,
+            **{"ema": optim.ema_decay(config.ema_half_life, config.batch_size), **options},
         )
         source = self.source(config.batch_size, flip=config.flip, dequantise=config.dequantise)
         return self.look(game, generator, latent, source, conditional)
@@ -178,6 +188,29 @@ CIFAR10 = ImageSet(
     cost="hours, a GPU",
     defaults={**{name: 10 * steps for name, steps in PERIODS.items()}, "steps": 100_000, "width": 128},
 )
+
+
+def own(data: str, size: int, channels: int) -> ImageSet:
+    """Anybody's images: a folder of them, or a data set of TFDS by name, cropped and resized to size x size."""
+    base = size
+    while base % 2 == 0 and base >= 8:
+        base //= 2
+
+    def load(split: str) -> datasets.Images:
+        path = Path(data)
+        return folder(path, size, channels)[0] if path.is_dir() else datasets.records(data, split, size=size)
+
+    return ImageSet(
+        name="own",
+        dataset="a folder of images, or any data set of TFDS",
+        shape=(size, size, channels),
+        base=base,
+        data=load,
+        cost="as long as it is given",
+        defaults=PERIODS,
+        classes=0,
+        measures=(),
+    )
 
 
 def on(

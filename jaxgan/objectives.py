@@ -31,6 +31,7 @@ def two_player(
     d_optimizer: optax.GradientTransformation,
     penalty: Penalty | None = None,
     penalty_every: int = 1,
+    penalty_weight: Callable[[Array], Array] | None = None,
     n_critic: int = 1,
     augment: Augment | None = None,
     ema: Callable[[Array], Array] | None = None,
@@ -42,9 +43,10 @@ def two_player(
     `inputs` declare: the example's label, the same in both networks, or a key for noise. `augment` changes all that
     the discriminator sees, reals and fakes alike; penalties are on gradients in what was before it.
 
-    `penalty`, its weight in it, is added to the discriminator's loss; with `penalty_every` above 1 it is a phase of its
-    own, at each such step and that many times as heavy (lazy regularisation, Karras et al. 2020). `ema` is decay(step)
-    of the generator's moving average; without it there is none.
+    `penalty`, its weight in it or else its `penalty_weight`(step), is added to the discriminator's loss; with
+    `penalty_every` above 1 it is a phase of its own, at each such step and that many times as heavy (lazy
+    regularisation, Karras et al. 2020). `ema` is decay(step) of the generator's moving average; without it there is
+    none.
     """
     G, D = generator, discriminator
 
@@ -57,7 +59,8 @@ def two_player(
 
     def penalise(state: TrainState, fake: Array, batch: Batch, key: Array) -> Array:
         critic = lambda x: judge(state, x, batch, _apart(key, 0))[0]
-        return penalty(critic, batch["real"], fake, latents.each(key, batch["index"]))
+        value = penalty(critic, batch["real"], fake, latents.each(key, batch["index"]))
+        return value if penalty_weight is None else penalty_weight(state.step) * value
 
     def d_loss(state: TrainState, batch: Batch, key: Array):
         z_key, penalty_key = jax.random.split(key)

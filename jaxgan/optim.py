@@ -26,8 +26,12 @@ def clip_weights(limit: float) -> optax.GradientTransformation:
     return optax.stateless(update)
 
 
-def ema_decay(half_life: float, batch_size: int, ramp_up: float | None = None) -> Callable[[Array], Array]:
+def ema_decay(
+    half_life: float | optax.Schedule, batch_size: int, ramp_up: float | None = None
+) -> Callable[[Array], Array]:
     """Return decay(step) of a moving average that forgets half in `half_life` images, for `Game.ema`.
+
+    The half-life may be a schedule over the images seen.
 
     With `ramp_up`, 0.05 in StyleGAN2-ADA, the half-life is at most that fraction of the images seen: at step 0 the
     decay is 0, and the average starts at the first parameters that were trained.
@@ -35,7 +39,8 @@ def ema_decay(half_life: float, batch_size: int, ramp_up: float | None = None) -
 
     def decay(step: Array) -> Array:
         seen = jnp.float32(step) * batch_size  # images, before this step
-        life = half_life if ramp_up is None else jnp.minimum(half_life, ramp_up * seen)
+        life = half_life(seen) if callable(half_life) else half_life
+        life = life if ramp_up is None else jnp.minimum(life, ramp_up * seen)
         return jnp.exp2(-batch_size / life)
 
     return decay

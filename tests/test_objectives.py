@@ -50,6 +50,14 @@ def test_a_lazy_penalty_is_a_phase_that_weighs_as_many_times_more():
     np.testing.assert_allclose(psi, -0.6 + dirac.H * 4 * 0.3 * 0.6, rtol=1e-12)
 
 
+def test_a_penalty_weighs_what_its_step_says():
+    weight = lambda step: 2.0 + step.astype(float)
+    options = {"penalty": dirac.zero_centred("real", 0.3), "penalty_every": 4, "penalty_weight": weight}
+    with jax.enable_x64(True):
+        (psi,) = moves(dirac.make_game(losses.minimax, **options), ["d_penalty"])[0].params["discriminator"]["psi"]
+    np.testing.assert_allclose(psi, -0.6 + dirac.H * 4 * 2.0 * 0.3 * 0.6, rtol=1e-12)
+
+
 def test_unrolled_by_no_step_is_the_game_itself():
     game = dirac.make_game(losses.minimax)
     assert objectives.unrolled(game, 0) is game

@@ -48,6 +48,13 @@ def test_ramp_up_limits_the_half_life_to_a_part_of_the_past():
     assert_allclose([decay(jnp.int32(step)) for step in late], optim.ema_decay(10_000, 50)(jnp.int32(0)), rtol=1e-6)
 
 
+def test_a_half_life_follows_its_schedule():
+    decay = jax.jit(optim.ema_decay(optax.linear_schedule(0.0, 10_000, 5_000), 50))
+    assert decay(jnp.int32(0)) == 0
+    assert_allclose(decay(jnp.int32(50)), 0.5 ** (50 / 5_000), rtol=1e-6)
+    assert_allclose(decay(jnp.int32(10**6)), 0.5 ** (50 / 10_000), rtol=1e-6)
+
+
 @pytest.mark.parametrize("every", [1, 5, 16 / 17])
 @pytest.mark.parametrize(
     "schedule",
