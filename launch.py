@@ -34,7 +34,7 @@ USAGE = """usage: python launch.py VERB ...
   evaluate WORKDIR              measure a run; --metrics fd prdc ... beside what it measures while it trains
   sample WORKDIR [--out FILE]   draw from a run, to a .png or an .npz
   figure [ID ...]               make a paper's figure and judge its claims; without an id, list them
-  report [--out DIR]            all figures that were made, on one page of HTML
+  report [WORKDIR]              a run on one page of HTML; without WORKDIR, all figures that were made
   data NAME                     prepare a data set of TFDS, or look at a folder of images, and show what is in it
 
 `python launch.py VERB --help` says more."""
@@ -107,9 +107,9 @@ class Figure:
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """Write report.html, which needs no other file: every figure that was made, its claims and its command."""
+    """Write report.html, which needs no other file: of a run, or of every figure that was made."""
 
-    workdir: Path = Path("runs/figures")  # where the figures are
+    workdir: tyro.conf.Positional[Path] = Path("runs/figures")  # of a run, or where the figures are
     out: Path | None = None  # the folder to write to; WORKDIR if not given
 
 
@@ -180,6 +180,7 @@ def train(name: str, where: Where, config: registry.Config) -> None:
             f"  metrics.jsonl  losses and evaluations, a line every {config.log_every} steps\n"
             f"  checkpoints/   what `jaxgan.load('{workdir}')` reads\n"
             f"Next:\n"
+            f"  python launch.py report {workdir}\n"
             f"  python launch.py evaluate {workdir}\n"
             f"  python launch.py sample {workdir} --n 256 --out samples.png\n"
             f"  python launch.py train {name} --workdir {workdir} --steps {2 * config.steps}"
@@ -348,8 +349,9 @@ def _standing(result: dict[str, Any] | None) -> str:
 
 def report(options: Report) -> None:
     """Write the report."""
-    from jaxgan.report import write
+    from jaxgan import report, run_report
 
+    write = run_report.write if (options.workdir / "config.json").exists() else report.write
     out = write(options.workdir, options.out or options.workdir)
     print(f"{out}: open it in a browser")
 

@@ -1,6 +1,5 @@
 """Every figure that was made, on one page of HTML that needs no other file, and its claims as a table of Markdown."""
 
-import base64
 import html
 import itertools
 from pathlib import Path
@@ -8,27 +7,8 @@ from typing import Any
 
 from PIL import Image
 
-from jaxgan import figures, plots
+from jaxgan import figures, page, plots
 from jaxgan.errors import Problem
-
-STYLE = """
-:root { color-scheme: light; --ink: #1b1b1b; --soft: #5f6368; --line: #dcdfe3; --good: #00694b; --bad: #a83a00; }
-* { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 60rem; padding: 2rem 1.25rem 4rem; color: var(--ink); background: #fff;
-       font: 16px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
-h1 { font-size: 1.7rem; margin: 0 0 .25rem; } h2 { font-size: 1.25rem; margin: 3rem 0 0; border-bottom: 2px solid; }
-h3 { font-size: 1.05rem; margin: 2rem 0 .25rem; } p { margin: .25rem 0 .75rem; }
-.soft { color: var(--soft); font-size: .875rem; } a { color: inherit; }
-table { border-collapse: collapse; width: 100%; margin: .5rem 0 1rem; font-size: .9rem; }
-th { text-align: left; color: var(--soft); font-weight: 500; } td, th { padding: .3rem .6rem .3rem 0;
-     border-bottom: 1px solid var(--line); vertical-align: top; } td.n, th.n { text-align: right; white-space: nowrap;
-     font-variant-numeric: tabular-nums; }
-.holds { color: var(--good); font-weight: 600; } .fails { color: var(--bad); font-weight: 600; }
-img { display: block; max-width: 100%; height: auto; margin: .75rem 0; }
-code { font: .875rem ui-monospace, Menlo, Consolas, monospace; background: #f3f4f6; padding: .1rem .35rem;
-       border-radius: 3px; overflow-wrap: anywhere; }
-@media print { body { max-width: none; padding: 0; } h3, img, table { break-inside: avoid; } }
-"""
 
 
 def write(root: Path, out: Path) -> Path:
@@ -47,19 +27,12 @@ def write(root: Path, out: Path) -> Path:
     for paper, group in itertools.groupby(made, lambda pair: pair[0].paper):
         parts.append(f"<h2>{html.escape(paper)}</h2>")
         parts += [_figure(entered, result, root / entered.id) for entered, result in group]
-    page = f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>jaxgan: figures</title><style>{STYLE}</style></head><body>
-{"".join(parts)}
-</body></html>
-"""
+    written = page.write(out / "report.html", "jaxgan: figures", parts)
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        (out / "report.html").write_text(page)
         (out / "claims.md").write_text(_markdown(made))
     except OSError as error:
-        raise Problem(f"cannot write {out / 'report.html'}: {error.strerror}") from error
-    return out / "report.html"
+        raise Problem(f"cannot write {out / 'claims.md'}: {error.strerror}") from error
+    return written
 
 
 def _missing(made: int) -> str:
@@ -80,7 +53,6 @@ def _contents(made: list[tuple[figures.Entered, dict[str, Any]]]) -> str:
 
 
 def _figure(entered: figures.Entered, result: dict[str, Any], folder: Path) -> str:
-    picture = base64.b64encode((folder / "figure.png").read_bytes()).decode()
     with Image.open(folder / "figure.png") as image:
         width = min(1.0, image.width / figures.DPI / plots.WIDTH)  # of the page's
     rows = "".join(_claim(claim) for claim in result["claims"])
@@ -93,8 +65,7 @@ def _figure(entered: figures.Entered, result: dict[str, Any], folder: Path) -> s
     where = f"{html.escape(protocol['hardware'])}, {protocol['date']}, jax {protocol['versions']['jax']}"
     commit = (protocol["git"] or "unknown")[:10] + (", reduced" if protocol["reduced"] else "")
     return f"""<section id="{entered.id}"><h3>{entered.id}</h3><p>{html.escape(entered.shows)}</p>
-<img src="data:image/png;base64,{picture}" alt="{html.escape(entered.shows)}"
-style="width: {width:.0%}">
+{page.image((folder / "figure.png").read_bytes(), entered.shows, width)}
 <table><tr><th>claim</th><th class="n">bound</th><th class="n">measured</th><th></th></tr>{rows}</table>
 <p><code>{html.escape(entered.command)}</code></p>
 <details class="soft"><summary>{protocol["seconds"]:,.0f} s on {where}, commit {commit}</summary>

@@ -84,6 +84,7 @@ def test_show_counts_parameters(capsys):
         (["figure", "gan/saturatoin"], "no figure 'gan/saturatoin'; did you mean gan/saturation"),
         (["figure", "saturation"], "did you mean gan/saturation"),
         (["report"], "no figure was made in runs/figures yet"),
+        (["evaluate", "nowhere", "--metrics", "fd", "prcd"], "no metric 'prcd'; did you mean prdc"),
     ],
 )
 def test_a_mistake_is_answered_with_a_sentence(capsys, tmp_path, monkeypatch, words, sentence):
@@ -111,6 +112,21 @@ def test_evaluate(capsys, workdir):
     assert found["samples"] == 200
     assert {"eval/classes", "step", "hash", "versions", "sample_seed", "name"} <= set(found)
     assert len((workdir / "evaluations.jsonl").read_text().splitlines()) == 2
+
+
+def test_evaluate_by_name_says_what_is_missing(capsys, workdir):
+    written = (workdir / "evaluations.jsonl").read_text()
+    code, _, err = run(capsys, "evaluate", workdir, "--metrics", "fd", "--samples", 200)
+    assert code == 2
+    assert "names no images that its samples could be compared with" in err
+    assert (workdir / "evaluations.jsonl").read_text() == written
+
+
+def test_a_run_is_reported(capsys, workdir):
+    code, out, _ = run(capsys, "report", workdir)
+    assert code == 0
+    assert f"{workdir / 'report.html'}: open it in a browser" in out
+    assert "r3gan/digits" in (workdir / "report.html").read_text()
 
 
 def test_sample(capsys, workdir, tmp_path):
@@ -172,7 +188,7 @@ def test_a_claim_that_fails_is_exit_code_4_and_a_figure_that_breaks_stops_no_oth
     assert code == 3
     assert "test/breaks: d/loss is not finite" in err
     assert out.count("  holds  ") == 3
-    assert run(capsys, "report", "--workdir", tmp_path)[0] == 0
+    assert run(capsys, "report", tmp_path)[0] == 0
     assert "✗ fails" in (tmp_path / "report.html").read_text()
 
 
