@@ -39,7 +39,7 @@ def write(workdir: Path, out: Path) -> Path:
     found = [name for name in names if name.startswith("eval/")]
     rest = [name for name in names if name not in losses and name not in found]
     evaluations = metrics.read(workdir / "evaluations.jsonl")
-    settings = [(name, fields[name], comments[name]) for name in fields]
+    settings = [(name, str(fields[name]), comments[name]) for name in fields]
     versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
     return page.write(
         out / "report.html",
@@ -89,7 +89,7 @@ def _curves(title: str, records: Records, names: Sequence[str]) -> str:
             steps, values = zip(*there, strict=True)
             plots.band(ax, np.array(steps), _by_seed(values), marker="." if len(steps) < MARKED else None, markersize=3)
             ax.set(title=name.removeprefix("eval/"), xlabel="step")
-            ax.set_xlim(0, records[-1]["step"])
+            ax.set_xlim(left=0)
         file = io.BytesIO()
         drawing.savefig(file, format="png", dpi=DPI)
     return f"<h2>{title}</h2>{page.image(file.getvalue(), ', '.join(names))}"

@@ -60,7 +60,12 @@ def test_the_protocol_of_the_evaluator_is_in_the_work_directory(run):
 
 def test_a_record_a_number_and_all_of_it_on_the_page(run):
     found, pictures = records.measure(run, ("fd", "neighbours"), Reals(lambda split: digits()), 300)
-    assert [record["metric"] for record in found] == ["fd_digits", "neighbour_ratio", "copied"]
+    assert [record["metric"] for record in found] == [
+        "fd_digits",
+        "neighbour_ratio",
+        "copied",
+        "copied_of_training_images",
+    ]
     assert list(pictures) == ["neighbours"]
     protocol = {"evaluator", "n_real", "n_fake", "data", "sample_seed", "step", "name", "hash", "seed", "seeds"}
     protocol |= {"versions", "git", "hardware", "date"}
