@@ -1,6 +1,7 @@
 """Streamed data give the batches that data in memory give, wherever a run starts and whatever it runs on."""
 
 import dataclasses
+import itertools
 
 import jax
 import jax.numpy as jnp
@@ -94,6 +95,21 @@ def test_a_process_reads_the_rows_of_its_devices_and_no_more(streamed, key):
     mine = np.array([2, 3, 10, 11])
     np.testing.assert_array_equal(window.rows.read(mine)["stream"]["real"], whole[mine])
     assert len(taken) == 4 * window.stop
+
+
+def test_a_damaged_record_is_named_through_all_threads(streamed, key):
+    @dataclasses.dataclass(frozen=True)
+    class Damaged(Dataset):
+        def take(self, numbers):
+            if 7 in numbers:
+                raise Problem("record 7 of noise is damaged")
+            return super().take(numbers)
+
+    streamed()
+    made = source.images(lambda: Damaged("noise", images().images), BATCH)
+    feed = stream.ahead(made.windows(key, 0), lambda window: window.rows.read(np.arange(BATCH)))
+    with pytest.raises(Problem, match="record 7 of noise is damaged"):
+        list(itertools.islice(feed, 3))  # Six steps each: more than an epoch.
 
 
 def test_the_next_window_is_put_while_the_present_one_is_used_and_an_error_is_raised_when_it_is_due():

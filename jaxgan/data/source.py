@@ -81,15 +81,17 @@ def unpaired(x: Source, y: Source) -> Source:
 
 
 def stacked(source: Source, classes: int = 10) -> Source:
-    """Three independent grey images as the colours of one, and their labels as the digits of one in [0, classes³).
+    """Three independent grey images as the colours of one, and labels, if any, as the digits of one in [0, classes³).
 
     Of MNIST it makes the 1,000 modes of Stacked MNIST (Metz et al. 2016, section 3.3.1).
     """
 
     def batch(arrays: Arrays, key: Array, step: Array, index: Array) -> Batch:
         drawn = [source.batch(arrays, jax.random.fold_in(key, n), step, index) for n in range(3)]
-        label = (drawn[0]["label"] * classes + drawn[1]["label"]) * classes + drawn[2]["label"]
-        return {"real": jnp.concatenate([d["real"] for d in drawn], axis=-1), "label": label, "index": index}
+        batch = {"real": jnp.concatenate([d["real"] for d in drawn], axis=-1), "index": index}
+        if "label" not in drawn[0]:
+            return batch
+        return batch | {"label": (drawn[0]["label"] * classes + drawn[1]["label"]) * classes + drawn[2]["label"]}
 
     return Source(hold(lambda: held(source)), batch)
 

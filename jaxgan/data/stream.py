@@ -14,7 +14,7 @@ from jax import Array
 from jaxgan.data.permutation import permute_on_host
 from jaxgan.errors import Problem
 
-WINDOW = 2**25  # bytes of a window; there are two on the devices, and a third is read
+WINDOW = 2**24  # bytes of a window; two of them are on the devices
 CHUNK = 16  # examples that are read by one call
 FOREVER = 2**31 - 1
 
