@@ -177,6 +177,7 @@ STACKED_MNIST = dataclasses.replace(
     shape=(28, 28, 3),
     cost="hours, 2 CPU cores",
     classes=1_000,
+    measures=("modes",),
     of=stacked,
 )
 CIFAR10 = ImageSet(
