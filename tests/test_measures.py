@@ -5,7 +5,7 @@ import pytest
 from scipy.linalg import sqrtm
 from scipy.spatial.distance import cdist
 
-from jaxgan.data.datasets import Dataset
+from jaxgan.data.datasets import Dataset, Records
 from jaxgan.data.digits import digits
 from jaxgan.errors import Problem
 from jaxgan.evaluate import inception, measures, small
@@ -209,3 +209,10 @@ def test_during_asks_for_each_class_in_turn_and_keeps_the_protocol(judged):
     assert found.keys() == {"fd_digits", "agreement", "worst_agreement"} == evaluate.protocol.keys()
     assert found["agreement"] == 1.0
     assert evaluate.protocol["fd_digits"]["n_fake"] == 100
+
+
+def test_records_on_the_disk_are_compared_with_too(judged):
+    of = parts("train")
+    records = Records(of.name, of.shape, of.classes, len(of), lambda numbers: None, lambda: of)
+    found = take("fd", of.images, lambda split: records).values
+    assert found["fd_digits"] == pytest.approx(0.0, abs=1e-6)

@@ -8,14 +8,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxgan import cache
-from jaxgan.data.datasets import Dataset
+from jaxgan.data.datasets import Dataset, Images
 from jaxgan.errors import Problem
 from jaxgan.evaluate import inception, small
 from jaxgan.evaluate.frechet import Moments, moments
 
 COMPARED = 10_000  # reals whose Inception features are kept for a kernel distance
 
-Data = Callable[[str], Dataset]  # split -> its images
+Data = Callable[[str], Images]  # split -> its images
 
 
 class Statistics(NamedTuple):
@@ -40,14 +40,14 @@ class Reals:
         """The training split."""
         if self.data is None:
             raise Problem("this experiment names no images that its samples could be compared with")
-        return self.data("train")
+        return self.data("train").whole()
 
     @functools.cached_property
     def test(self) -> Dataset | None:
         """The test split, if there is one."""
         train = self.train  # First: where this is not prepared, that is the Problem.
         try:
-            test = self.data("test")
+            test = self.data("test").whole()
         except Problem:
             return None
         return None if test.name == train.name else test
