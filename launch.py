@@ -155,7 +155,8 @@ def show(options: Show) -> None:
         print(part)
         for row in about[part]:
             name, *rest = row.values()
-            print(f"  {name:18}" + "".join(f"{_cell(value):16}  " for value in rest).rstrip())
+            shown = [str(value) if isinstance(value, float) else _cell(value) for value in rest]
+            print(f"  {name:18}" + "".join(f"{text:16}  " for text in shown).rstrip())
         print()
 
 

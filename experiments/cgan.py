@@ -21,8 +21,8 @@ import optax
 
 from experiments import gan, gan_mnist, imagesets
 from jaxgan import figures, latents, losses, plots
-from jaxgan.evaluate.measures import Subject
 from jaxgan.evaluate.reals import Reals
+from jaxgan.evaluate.subject import Subject
 from jaxgan.figures import Claim, Figure, needs
 from jaxgan.registry import Experiment, register
 from jaxgan.run import Run
