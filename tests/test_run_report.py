@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from helpers import same, small
 
-from jaxgan import run_report
+import launch
+from jaxgan import registry, run_report
 from jaxgan.data.digits import digits
 from jaxgan.errors import Problem
 from jaxgan.evaluate import measures, records
@@ -86,6 +87,22 @@ def test_a_record_a_number_and_all_of_it_on_the_page(run):
     assert all(name in page for name in ("fd_digits", "neighbour_ratio", "copied", "batch_size", run.entry.paper))
     assert f"{SEEDS} seeds)" in page
     assert found[0]["weights"][:8] in page
+
+
+def test_the_command_line_measures_by_name(run, capsys, monkeypatch):
+    monkeypatch.setitem(registry._register, run.entry.name, run.entry)
+    file = run.workdir / "evaluations.jsonl"
+    before = len(read(file))
+    words = ["evaluate", str(run.workdir), "--metrics", "fd", "neighbours", "--samples", "200", "--reals", "500"]
+    assert launch.main(words) == 0
+    said = capsys.readouterr().out
+    assert "classifier of digits" in said
+    assert "500 reals" in said
+    assert str(run.workdir / "neighbours.png") in said
+    assert launch.main([*words, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found == read(file)[before + 4 :]
+    assert [record["n_real"] for record in found if record["metric"] == "fd_digits"] == [500]
 
 
 def test_points_have_no_such_measures(tmp_path):
