@@ -16,7 +16,7 @@ import numpy as np
 from jax import Array
 from PIL import Image
 
-from jaxgan.data.datasets import Dataset
+from jaxgan.data.datasets import Images
 from jaxgan.data.source import Source
 from jaxgan.errors import Problem
 from jaxgan.game import Game, Network, Phase
@@ -93,7 +93,7 @@ class Experiment:
     picture: Callable[[np.ndarray], Image.Image]
     pictured: int = 64  # samples in a picture
     classes: int = 0  # that samples can be asked of; sample i is of class i % classes unless others are asked
-    data: Callable[[str], Dataset] | None = None  # split -> the images that samples are compared with
+    data: Callable[[str], Images] | None = None  # split -> the images that samples are compared with
 
 
 @dataclasses.dataclass(frozen=True)
