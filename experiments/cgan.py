@@ -5,9 +5,9 @@
     python launch.py figure cgan/table1 cgan/fig2
 
 Both networks are told the class, by concatenation; a fake is judged by the label that it was made for. On MNIST the
-networks and the optimiser are the paper's, fully connected, but for dropout in the generator; its z from the unit
-hypercube is scaled to mean 0 and variance 1, for as it is the samples of a class were all alike after two epochs. On
-CIFAR-10 and on the small digits the networks are DCGAN's. The figures take 30 epochs and one seed.
+networks and the optimiser are the paper's, fully connected, with dropout in both; its z from the unit hypercube is
+scaled to mean 0 and variance 1. On CIFAR-10 and on the small digits the networks are DCGAN's. The figures take 30
+epochs and one seed.
 """
 
 import dataclasses

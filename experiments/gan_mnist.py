@@ -64,7 +64,7 @@ def with_maxout(
     classes, labels = (images.classes, (LABEL,)) if conditional else (0, ())
     g_module = maxout.Generator(images.shape, config.width, classes, mean_pixels(lambda: images.data(split)))
     d_module = maxout.Discriminator(config.units, classes)
-    generator = Network("generator", g_module, (spec(config.latent), *labels))
+    generator = Network("generator", g_module, (spec(config.latent), *labels, *([KEY] if conditional else [])))
     latent = lambda keys: draw(keys, config.latent)
     loss = losses.non_saturating
     game = two_player(

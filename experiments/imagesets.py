@@ -21,7 +21,7 @@ from jaxgan.data.digits import digits
 from jaxgan.data.folder import folder
 from jaxgan.data.source import Source, images, stacked
 from jaxgan.evaluate import measures
-from jaxgan.game import LABEL, Game, Network, spec
+from jaxgan.game import KEY, LABEL, Game, Network, spec
 from jaxgan.losses import Adversarial
 from jaxgan.networks import dcgan, resnet
 from jaxgan.objectives import Latent, two_player
@@ -134,7 +134,8 @@ class ImageSet:
     ) -> Experiment:
         """A game on this set, and how it is looked at."""
         classes = self.classes if conditional else 0
-        sample = lambda state, keys, *labels: generator.bind(state, train=False)(latent(keys), *labels)
+        noise = lambda keys: [keys] if KEY in generator.inputs else []
+        sample = lambda state, keys, *labels: generator.bind(state, train=False)(latent(keys), *labels, *noise(keys))
         return Experiment(
             game,
             source,

@@ -26,7 +26,8 @@ def test_networks_have_the_parameters_of_the_paper(classes, key):
     label, keys = [jnp.zeros([1], jnp.int32)] * bool(classes), jax.random.split(key, 1)
     generator = maxout.Generator((28, 28, 1), classes=classes)
     discriminator = maxout.Discriminator(classes=classes)
-    g, d = generator.init(key, jnp.zeros([1, 100]), *label), discriminator.init(key, jnp.zeros([1, 784]), *label, keys)
+    g = generator.init(key, jnp.zeros([1, 100]), *label, *([keys] if classes else []))
+    d = discriminator.init(key, jnp.zeros([1, 784]), *label, keys)
     dense = lambda *shapes: sum(i * o + o for i, o in shapes)
     if classes:
         assert count(g) == dense((100, 200), (10, 1000), (1200, 1200), (1200, 784))

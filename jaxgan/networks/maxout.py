@@ -17,7 +17,10 @@ ONE_HOT = 10.0  # how much wider its weights are: with one input of 1 units vary
 
 
 class Generator(nn.Module):
-    """Latents [B, Z], and labels int32 [B] if there are `classes`, to images [B, *shape]."""
+    """Latents [B, Z] to images [B, *shape]; with `classes` latents, labels int32 [B] and keys [B] for dropout.
+
+    Dropout is part of this generator's noise: samples have it too.
+    """
 
     shape: tuple[int, ...]
     width: int = 1200  # units of the last hidden layer
@@ -25,15 +28,16 @@ class Generator(nn.Module):
     bias_init: Initializer = nn.initializers.zeros  # of the pixels' logits
 
     @nn.compact
-    def __call__(self, z: Array, labels: Array | None = None, train: bool = True) -> Array:
-        dense = lambda width, x, limit=0.05: nn.Dense(width, kernel_init=_within(limit))(x)
+    def __call__(self, z: Array, *beside: Array, train: bool = True) -> Array:
+        layer = lambda width, x, limit=0.05: nn.relu(nn.Dense(width, kernel_init=_within(limit))(x))
         if self.classes:
-            one_hot = nn.one_hot(labels, self.classes)
-            of_class = nn.relu(dense(self.width - self.width // 6, one_hot, limit=0.05 * ONE_HOT))  # 1000 units
-            x = jnp.concatenate([nn.relu(dense(self.width // 6, z)), of_class], axis=1)  # and 200
+            labels, keys = beside
+            of_z = layer(self.width // 6, z)  # 200 units
+            of_class = layer(self.width - self.width // 6, nn.one_hot(labels, self.classes), 0.05 * ONE_HOT)  # 1000
+            x = dropout(jnp.concatenate([of_z, of_class], axis=1), _part(keys, 0), 0.5)
+            x = dropout(layer(self.width, x), _part(keys, 1), 0.5)
         else:
-            x = nn.relu(dense(self.width, z))
-        x = nn.relu(dense(self.width, x))
+            x = layer(self.width, layer(self.width, z))
         x = nn.Dense(math.prod(self.shape), kernel_init=_within(0.05), bias_init=self.bias_init)(x)
         return jnp.tanh(0.5 * x.reshape(-1, *self.shape))  # A sigmoid, from -1 to 1.
 
@@ -47,7 +51,7 @@ class Discriminator(nn.Module):
     @nn.compact
     def __call__(self, x: Array, *beside: Array, train: bool = True) -> Array:
         *labels, keys = beside
-        drop = lambda x, n, keep: dropout(x, jax.vmap(jax.random.fold_in, (0, None))(keys, n), keep) if train else x
+        drop = lambda x, n, keep: dropout(x, _part(keys, n), keep) if train else x
         x = drop(0.5 * x.reshape(len(x), -1) + 0.5, 0, 0.8)
         x = drop(maxout(x, self.units, 5, _within(0.005)), 1, 0.5)
         if self.classes:
@@ -67,6 +71,10 @@ def dropout(x: Array, keys: Array, keep: float) -> Array:
     """Set each entry of x [B, ...] to 0 but with probability `keep`, and scale the others; a key [B] an example."""
     kept = jax.vmap(lambda key, row: jax.random.bernoulli(key, keep, row.shape))(keys, x)
     return jnp.where(kept, x / keep, 0.0)
+
+
+def _part(keys: Array, n: int) -> Array:
+    return jax.vmap(jax.random.fold_in, (0, None))(keys, n)
 
 
 def _within(limit: float) -> Initializer:
