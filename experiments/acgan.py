@@ -41,7 +41,7 @@ class Config(imagesets.Config):
 @imagesets.on(
     "acgan",
     {
-        imagesets.DIGITS: Config(**imagesets.DIGITS.defaults | {"keep": 1.0}),
+        imagesets.DIGITS: Config(**imagesets.DIGITS.defaults | {"steps": 2_000, "keep": 1.0}),
         imagesets.MNIST: Config(**imagesets.MNIST.defaults, width=64),
         imagesets.CIFAR10: Config(**imagesets.CIFAR10.defaults | {"steps": 50_000, "width": 96}),
     },

@@ -5,7 +5,8 @@
 
 Spectral norm in both networks, a layer of attention in each at half the size of the images, and two learning rates of
 which the critic's is four times the other. Classes by projection and by conditional batch norm, as in the paper, whose
-images have 128 pixels; here the networks are the residual ones of SN-GAN for 32 pixels and less.
+images have 128 pixels; here the networks are the residual ones of SN-GAN for 32 pixels and less. On the small digits
+both rates are five times the paper's.
 """
 
 import dataclasses
@@ -32,7 +33,7 @@ class Config(imagesets.Config):
 @imagesets.on(
     "sagan",
     {
-        imagesets.DIGITS: Config(**imagesets.DIGITS.defaults | {"width": 16}),
+        imagesets.DIGITS: Config(**imagesets.DIGITS.defaults | {"width": 16}, g_lr=5e-4, d_lr=2e-3),
         imagesets.CIFAR10: Config(**imagesets.CIFAR10.defaults),
     },
     paper=PAPER,
