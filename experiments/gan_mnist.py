@@ -183,14 +183,14 @@ def fig2() -> Figure:
         }
 
     def plot(found: Mapping[str, Any]) -> Any:
-        page, (axes,) = plots.panels(1, 2, height=3.4, width_ratios=[columns, 1])
-        row = lambda images, n: images.reshape(-1, n, 28, 28).swapaxes(1, 2).reshape(-1, n * 28)
-        for ax, images, n, title in (
-            (axes[0], found["samples"], columns, "samples"),
-            (axes[1], found["neighbours"], 1, "nearest in training\nto the last column"),
-        ):
-            ax.imshow(row(images, n), cmap="gray", interpolation="nearest")
-            ax.set(title=title, xticks=[], yticks=[])
+        page, ((ax,),) = plots.panels(1, 1, height=3.0, width=0.75 * plots.WIDTH)
+        grid = lambda images, n: images.reshape(rows, n, 28, 28).swapaxes(1, 2).reshape(rows * 28, n * 28)
+        gap = np.full((rows * 28, 8), 255, np.uint8)
+        beside = [grid(found["samples"], columns), gap, grid(found["neighbours"], 1)]
+        ax.imshow(np.concatenate(beside, axis=1), cmap="gray", interpolation="nearest")
+        ax.set(xticks=[14 * columns, 28 * columns + 22], xticklabels=["samples", "nearest in training"], yticks=[])
+        ax.tick_params(length=0)
+        ax.spines[:].set_visible(False)
         return page
 
     return Figure(
