@@ -132,12 +132,12 @@ def fig2() -> Figure:
         return found | {"worst": worst, "samples": run.sample(100, labels=np.arange(100) // 10)}
 
     def plot(found: Mapping[str, Any]) -> Any:
-        page, ((ax,),) = plots.panels(1, 1, height=3.4, width=plots.WIDTH / 2)
+        page, ((ax,),) = plots.panels(1, 1, height=2.9, width=plots.WIDTH / 2)
         rows = found["samples"].reshape(10, 10, 28, 28).swapaxes(1, 2).reshape(280, 280)
         ax.imshow(rows, cmap="gray", interpolation="nearest")
         names = [f"{label}   {found[str(label)]:.1%}" for label in range(10)]
         ax.set(xticks=[], yticks=14 + 28 * np.arange(10), yticklabels=names)
-        ax.set(title="samples", ylabel="class that was asked, and how many are seen as it")
+        ax.set(title="samples", ylabel="class asked, and how many are seen as it")
         ax.tick_params(length=0)
         ax.spines[:].set_visible(False)
         return page
