@@ -95,7 +95,7 @@ class Images(imagesets.Config):
 @imagesets.on(
     "dragan",
     {
-        imagesets.MNIST: Images(**imagesets.MNIST.defaults),
+        imagesets.MNIST: Images(**imagesets.MNIST.defaults | {"steps": 5_000}),
         imagesets.CIFAR10: Images(**imagesets.CIFAR10.defaults),
     },
     paper=PAPER,

@@ -168,8 +168,8 @@ MNIST = ImageSet(
     shape=(28, 28, 1),
     base=7,
     data=functools.partial(datasets.tfds, "mnist"),
-    cost="20 min, 2 CPU cores",
-    defaults={**PERIODS, "steps": 5_000},
+    cost="about 20 min, 2 CPU cores",
+    defaults={**PERIODS, "steps": 2_500},
 )
 STACKED_MNIST = dataclasses.replace(
     MNIST,

@@ -85,7 +85,7 @@ class Images(imagesets.Config):
     "lsgan",
     {
         imagesets.DIGITS: Images(**imagesets.DIGITS.defaults),
-        imagesets.MNIST: Images(**imagesets.MNIST.defaults),
+        imagesets.MNIST: Images(**imagesets.MNIST.defaults | {"steps": 5_000}),
         imagesets.CIFAR10: Images(**imagesets.CIFAR10.defaults),
     },
     paper=PAPER,

@@ -61,7 +61,7 @@ class Images(imagesets.Config, Config):
 imagesets.on(
     "wgan",
     {
-        imagesets.MNIST: Images(**imagesets.MNIST.defaults),
+        imagesets.MNIST: Images(**imagesets.MNIST.defaults | {"steps": 12_000}),
         imagesets.CIFAR10: Images(**imagesets.CIFAR10.defaults),
     },
     paper=PAPER,

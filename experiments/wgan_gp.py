@@ -75,7 +75,7 @@ class Images(imagesets.Config, Config):
 imagesets.on(
     "wgan_gp",
     {
-        imagesets.MNIST: Images(**imagesets.MNIST.defaults, batch_size=50),
+        imagesets.MNIST: Images(**imagesets.MNIST.defaults | {"steps": 12_000}, batch_size=50),
         imagesets.CIFAR10: Images(**imagesets.CIFAR10.defaults, batch_size=64, dequantise=True),
     },
     paper=PAPER,
