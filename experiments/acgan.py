@@ -16,7 +16,7 @@ import optax
 from jax import Array
 
 from experiments import imagesets
-from jaxgan import latents, losses, optim
+from jaxgan import latents, losses, objectives, optim
 from jaxgan.game import KEY, LABEL, Batch, Game, Phase, Player, TrainState, spec
 from jaxgan.networks import acgan, dcgan
 from jaxgan.registry import Experiment
@@ -58,32 +58,27 @@ def build(images: imagesets.ImageSet, config: Config) -> Experiment:
     latent = lambda keys: latents.normal(keys, config.latent)
     adam = lambda lr: optax.adam(lr, config.b1)
 
-    def generate(state: TrainState, batch: Batch, key: Array) -> tuple[Array, TrainState]:
-        return G(state, latent(latents.each(key, batch["index"])), batch["label"])
+    generate, judge = objectives.calls(G, D, latent, imagesets.DIFFAUG if config.diffaug else None)
 
-    def judge(state: TrainState, x: Array, batch: Batch, key: Array) -> tuple[Array, Array, Array, TrainState]:
+    def named(state: TrainState, x: Array, batch: Batch, key: Array) -> tuple[Array, Array, Array, TrainState]:
         """Logits, how badly the class is named, in nats, and how often rightly."""
-        augment_key, noise_key = jax.random.split(key)
-        if config.diffaug:
-            x = imagesets.DIFFAUG(x, latents.each(augment_key, batch["index"]))
-        (logits, named), state = D(state, x, *D.beside(batch, noise_key))
-        off = optax.softmax_cross_entropy_with_integer_labels(named, batch["label"]).mean()
-        return logits, off, (named.argmax(1) == batch["label"]).astype(jnp.float32).mean(), state
+        (logits, names), state = judge(state, x, batch, key)
+        off = optax.softmax_cross_entropy_with_integer_labels(names, batch["label"]).mean()
+        return logits, off, (names.argmax(1) == batch["label"]).astype(jnp.float32).mean(), state
 
     def d_loss(state: TrainState, batch: Batch, key: Array):
         z_key, real_key, fake_key = jax.random.split(key, 3)
         fake, state = generate(state, batch, z_key)
-        real_logits, real_off, real_named, state = judge(state, batch["real"], batch, real_key)
-        fake_logits, fake_off, fake_named, state = judge(state, fake, batch, fake_key)
+        real_logits, real_off, real_named, state = named(state, batch["real"], batch, real_key)
+        fake_logits, fake_off, fake_named, state = named(state, fake, batch, fake_key)
         value = losses.non_saturating.d(real_logits, fake_logits) + real_off + fake_off
         return value, (state, {"real_named": real_named, "fake_named": fake_named})
 
     def g_loss(state: TrainState, batch: Batch, key: Array):
-        z_key, real_key, fake_key = jax.random.split(key, 3)
+        z_key, fake_key = jax.random.split(key)
         fake, after = generate(state, batch, z_key)
-        real_logits, *_ = judge(after, batch["real"], batch, real_key)
-        fake_logits, fake_off, *_ = judge(after, fake, batch, fake_key)
-        return losses.non_saturating.g(real_logits, fake_logits) + fake_off, (after, {})
+        fake_logits, fake_off, *_ = named(after, fake, batch, fake_key)
+        return losses.non_saturating.g(fake_logits, fake_logits) + fake_off, (after, {})  # It has no use for reals.
 
     game = Game(
         networks=(G, D),

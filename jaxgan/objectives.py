@@ -6,6 +6,7 @@ do: `unrolled`, `consensus`.
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import numpy as np
@@ -48,14 +49,7 @@ def two_player(
     regularisation, Karras et al. 2020). `ema` is decay(step) of the generator's moving average; without it there is
     none.
     """
-    G, D = generator, discriminator
-
-    def generate(state: TrainState, batch: Batch, key: Array) -> tuple[Array, TrainState]:
-        return G(state, latent(latents.each(key, batch["index"])), *G.beside(batch, _apart(key, 0)))
-
-    def judge(state: TrainState, x: Array, batch: Batch, key: Array) -> tuple[Array, TrainState]:
-        seen = x if augment is None else augment(x, latents.each(key, batch["index"]))
-        return D(state, seen, *D.beside(batch, _apart(key, 0)))
+    generate, judge = calls(generator, discriminator, latent, augment)
 
     def penalise(state: TrainState, fake: Array, batch: Batch, key: Array) -> Array:
         critic = lambda x: judge(state, x, batch, _apart(key, 0))[0]
@@ -86,16 +80,39 @@ def two_player(
 
     lazily = [] if penalty is None or penalty_every == 1 else [Phase("d_penalty", "discriminator", lazy, penalty_every)]
     return Game(
-        networks=(G, D),
-        players={"generator": Player((G.name,), g_optimizer), "discriminator": Player((D.name,), d_optimizer)},
+        networks=(generator, discriminator),
+        players={
+            "generator": Player((generator.name,), g_optimizer),
+            "discriminator": Player((discriminator.name,), d_optimizer),
+        },
         phases=(
             Phase("d", "discriminator", d_loss),
             *lazily,
             Phase("g", "generator", g_loss, every=n_critic, start=n_critic - 1),
         ),
-        ema={} if ema is None else {G.name: ema},
+        ema={} if ema is None else {generator.name: ema},
         simultaneous=simultaneous,
     )
+
+
+def calls(
+    generator: Network, discriminator: Network, latent: Latent, augment: Augment | None = None
+) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Return how two networks are called on a batch, each with what its `inputs` declare and noise of its own.
+
+    Both give what the network gives, and the state after it: `generate(state, batch, key)`, of fresh latents, and
+    `judge(state, x, batch, key)`, of examples x that are augmented first.
+    """
+
+    def generate(state: TrainState, batch: Batch, key: Array) -> tuple[Array, TrainState]:
+        z = latent(latents.each(key, batch["index"]))
+        return generator(state, z, *generator.beside(batch, _apart(key, 0)))
+
+    def judge(state: TrainState, x: Array, batch: Batch, key: Array) -> tuple[Any, TrainState]:
+        seen = x if augment is None else augment(x, latents.each(key, batch["index"]))
+        return discriminator(state, seen, *discriminator.beside(batch, _apart(key, 0)))
+
+    return generate, judge
 
 
 def _apart(key: Array, n: int) -> Array:
