@@ -39,9 +39,9 @@ class Config(imagesets.Config):
     d_lr: float = 2e-4  # learning rate of the discriminator, at first
     last_lr: float = 0.25  # what is left of the learning rates
     gamma: float = 0.05  # weight of half the mean squared gradient norms at reals and at fakes, at first
-    last_gamma: float = 0.005
+    last_gamma: float = 0.005  # the same in the end
     b2: float = 0.9  # of Adam, at first; b1 is 0
-    last_b2: float = 0.99
+    last_b2: float = 0.99  # the same in the end
     ema_half_life: float = 5e6  # images until half of the averaged generator is new; 0 at first
 
 

@@ -110,7 +110,7 @@ def build(entry: Entry, config: Config) -> tuple[Experiment, Rounds]:
 
 
 def check(experiment: Experiment, config: Config, like: Arrays) -> None:
-    """Raise a Problem if what is made is not of the shape of the data; `like` is what batches are drawn from."""
+    """Raise a Problem if images that are made are not of the data's shape; `like` is what batches are drawn from."""
 
     def shapes(arrays: Arrays, key: Array) -> tuple[Array | None, Array]:
         batch = experiment.source.batch(arrays, key, jnp.int32(0), jnp.arange(config.batch_size))
@@ -118,7 +118,7 @@ def check(experiment: Experiment, config: Config, like: Arrays) -> None:
         return batch.get("real"), experiment.sample(init(experiment.game, key).averaged(), key[None], *labels)
 
     real, made = jax.eval_shape(shapes, like, jax.random.key(0))
-    if real is not None and real.shape[1:] != made.shape[1:]:
+    if real is not None and real.ndim == 4 and real.shape[1:] != made.shape[1:]:
         text = [" x ".join(map(str, x.shape[1:])) for x in (real, made)]
         raise Problem(f"the data are {text[0]} each, and this experiment makes {text[1]}; take data of that shape")
 

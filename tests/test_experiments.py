@@ -18,7 +18,7 @@ from jaxgan.update import make_update
 
 TESTBEDS = ("dirac", "ring", "grid", "swiss_roll", "digits", "digits_conv")
 METHODS = ("minimax", "non_saturating", "wgan", "wgan_gp", "r3gan")
-IMAGES = [n for n in NAMES if n.split("/")[1] in ("mnist", "cifar10", "stacked_mnist")]
+IMAGES = [n for n in NAMES if n.split("/")[1] in ("mnist", "cifar10", "stacked_mnist", "own")]
 # What is like no other, on data that may not be there.
 REAL = [
     pytest.param(n, marks=pytest.mark.skipif(not there("mnist"), reason="MNIST is not prepared in $JAXGAN_DATA_DIR"))
@@ -40,7 +40,7 @@ def test_experiments_on_large_images_fit_together(name):
     """Traced, not run, and without the data."""
     entry = registry.get(name)
     experiment, rounds = run.build(entry, entry.config)
-    shape = (*experiment.game.networks[1].inputs[0].shape[1:3], 3 if name.endswith("cifar10") else 1)
+    shape = (*experiment.game.networks[1].inputs[0].shape[1:3], 3 if name.endswith(("cifar10", "own")) else 1)
     arrays = {
         "real": jax.ShapeDtypeStruct((60_000, *shape), np.uint8),
         "label": jax.ShapeDtypeStruct((60_000,), "int32"),
