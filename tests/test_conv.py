@@ -9,7 +9,7 @@ from jax.sharding import AxisType, PartitionSpec
 from numpy.testing import assert_allclose
 
 from jaxgan.axis import AXIS
-from jaxgan.networks import conv
+from jaxgan.networks import conv, trilinear, winograd
 
 LAYOUT = ("NHWC", "HWIO", "NHWC")
 OURS = {"conv": conv.conv2d, "transposed": conv.conv_transpose2d}
@@ -18,6 +18,9 @@ CASES = [  # size, kernel, strides, padding
     ((8, 8), (4, 4), (2, 2), "SAME"),
     ((7, 9), (3, 5), (2, 1), "VALID"),
     ((5, 6), (3, 3), (1, 1), "SAME"),
+    ((7, 6), (3, 6), (1, 2), "SAME"),
+    ((6, 7), (2, 2), (1, 1), "SAME"),
+    ((8, 9), (4, 4), (2, 2), ((3, -1), (-1, 2))),
     ((9, 7), (1, 1), (2, 3), "VALID"),
     ((5, 5), (1, 1), (1, 1), "SAME"),
     ((4, 5), (2, 2), (3, 3), "SAME"),
@@ -63,7 +66,8 @@ def assert_equal(ours, theirs):
 @pytest.mark.parametrize("kind", OURS)
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_equals_lax_to_second_order(kind, case, monkeypatch):
-    monkeypatch.setattr(conv, "PATCH_BYTES", 2**12)  # The kernel gradient in chunks of one to six images.
+    monkeypatch.setattr(trilinear, "PATCH_BYTES", 2**12)  # In chunks of one to six images.
+    monkeypatch.setattr(winograd, "POINT_BYTES", 2**14)
     x, kernel = operands(case)
     assert_equal(bound(OURS, kind, case)(x, kernel), bound(NATIVE, kind, case)(x, kernel))
 
@@ -117,11 +121,21 @@ def test_the_gradient_of_an_ensemble_is_the_ensemble_of_gradients():
 
 
 def test_an_ensemble_has_no_grouped_convolutions():
-    xs, kernels = operands(CASES[0], 3)
-    text = str(jax.make_jaxpr(jax.vmap(bound(OURS, "transposed", CASES[0])))(xs, kernels))
+    xs, kernels = operands(CASES[1], 3)
+    text = str(jax.make_jaxpr(jax.vmap(bound(OURS, "transposed", CASES[1])))(xs, kernels))
     assert "conv_general_dilated" in text
     assert "feature_group_count=3" not in text
     assert "batch_group_count=3" not in text
+
+
+@pytest.mark.parametrize("case", [CASES[0], CASES[2]], ids=str)
+def test_float32_is_about_as_exact_as_the_sum(case):
+    x, kernel = operands(case)
+    exact = jax.tree.leaves(bound(NATIVE, "conv", case)(x, kernel))
+    found = [jax.tree.leaves(bound(f, "conv", case)(jnp.float32(x), jnp.float32(kernel))) for f in (OURS, NATIVE)]
+    norm = lambda single, double: np.linalg.norm(np.float64(single) - double) / np.linalg.norm(double)
+    ours, theirs = (max(map(norm, single, exact)) for single in found)
+    assert ours < 5 * theirs
 
 
 def test_in_a_loop():

@@ -1,0 +1,109 @@
+"""The trilinear form <conv(x, kernel), g>, and its partial maps as `lax` has them and as products.
+
+The map in g is the convolution, that in x its input gradient, which a transposed convolution is, and that in the kernel
+its kernel gradient. Of the operands (x [B, H, W, I], kernel [h, w, I / groups, O], g [B, H', W', O]) the one that is
+None is the one in which a map is asked.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+Pair = tuple[int, int]
+Padding = tuple[Pair, Pair]
+
+PATCH_BYTES = 4 * 2**20  # Per chunk of the kernel gradient: more leaves the cache, less starves the product.
+
+
+@jax.tree_util.register_static
+@dataclasses.dataclass(frozen=True)
+class Form:
+    """The form, up to the values of its operands."""
+
+    x_shape: tuple[int, ...]
+    kernel_shape: tuple[int, ...]
+    strides: Pair
+    padding: Padding
+    groups: int = 1
+
+    @property
+    def out_shape(self) -> tuple[int, ...]:
+        """The shape of g."""
+        along = zip(self.x_shape[1:3], self.padding, self.kernel_shape, self.strides, strict=False)
+        return self.x_shape[0], *((n + sum(p) - k) // s + 1 for n, p, k, s in along), self.kernel_shape[3]
+
+
+def native(form: Form, x: Array | None, kernel: Array | None, g: Array | None) -> Array:
+    """Evaluate the partial map by `lax`."""
+    if g is None:
+        return _convolve(form, x, kernel)
+    if x is None:
+        x = jax.ShapeDtypeStruct(form.x_shape, g.dtype)
+        return jax.linear_transpose(lambda x: _convolve(form, x, kernel), x)(g)[0]
+    kernel = jax.ShapeDtypeStruct(form.kernel_shape, g.dtype)
+    return jax.linear_transpose(lambda kernel: _convolve(form, x, kernel), kernel)(g)[0]
+
+
+def _convolve(form: Form, x: Array, kernel: Array) -> Array:
+    if (form.kernel_shape[:2], form.padding, form.groups) == ((1, 1), ((0, 0), (0, 0)), 1):
+        return x[:, :: form.strides[0], :: form.strides[1]] @ kernel[0, 0]  # One product, two to four times faster.
+    options = {"dimension_numbers": ("NHWC", "HWIO", "NHWC"), "feature_group_count": form.groups}
+    return lax.conv_general_dilated(x, kernel, form.strides, form.padding, **options)
+
+
+def by_products(form: Form, x: Array | None, kernel: Array | None, g: Array | None) -> Array:
+    """Evaluate the kernel gradient by products, other maps by `lax`: as fast as the CPU backend has any form."""
+    if kernel is not None:
+        return native(form, x, kernel, g)
+    return (_by_patches if form.groups == 1 else _by_taps)(form, x, g)
+
+
+def _by_patches(form: Form, x: Array, g: Array) -> Array:
+    """Sum patches times g over chunks of images whose patches stay in the cache: up to ten times faster than `lax`."""
+    (b, h, w, o), (kh, kw, i, _), (sh, sw) = g.shape, form.kernel_shape, form.strides
+    n = fit(b, h * w * kh * kw * i * x.dtype.itemsize, PATCH_BYTES)
+
+    def product(x: Array, g: Array) -> Array:
+        x = lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), *((*p, 0) for p in form.padding), (0, 0, 0)))
+        columns = jnp.concatenate([x[:, :, j : j + sw * (w - 1) + 1 : sw] for j in range(kw)], -1)
+        patches = jnp.concatenate([columns[:, j : j + sh * (h - 1) + 1 : sh] for j in range(kh)], -1)
+        # XLA runs transpose(g) @ patches up to twice as fast as transpose(patches) @ g; the barrier keeps the order.
+        return lax.optimization_barrier(g.reshape(-1, o).T) @ patches.reshape(-1, kh * kw * i)
+
+    return sum_over_chunks(product, n, x, g).T.reshape(form.kernel_shape)
+
+
+def _by_taps(form: Form, x: Array, g: Array) -> Array:
+    """Tap by tap, the batched product of the pixels that meet there: for groups over twenty times faster than `lax`."""
+    (h, w, o), (kh, kw, i, _), (sh, sw) = g.shape[1:], form.kernel_shape, form.strides
+    x = lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), *((*p, 0) for p in form.padding), (0, 0, 0)))
+    apart = lambda t: t.reshape(-1, form.groups, t.shape[-1] // form.groups)
+    meet = lambda y, z: x[:, y : y + sh * (h - 1) + 1 : sh, z : z + sw * (w - 1) + 1 : sw]
+    taps = [jnp.einsum("ngi,ngo->igo", apart(meet(y, z)), apart(g)) for y in range(kh) for z in range(kw)]
+    return jnp.stack(taps).reshape(kh, kw, i, o)
+
+
+def fit(count: int, each: int, budget: int) -> int:
+    """The largest number that divides `count` and of which `each` bytes a piece fit the budget, or 1."""
+    return next(n for n in range(count, 0, -1) if count % n == 0 and (n * each <= budget or n == 1))
+
+
+def map_chunks(f: Callable[[Array], Array], n: int, x: Array) -> Array:
+    """Compute f(x), row by row of x [B, ...] alike, of n rows at a time."""
+    if n == len(x):
+        return f(x)
+    found = lax.map(f, x.reshape(-1, n, *x.shape[1:]))
+    return found.reshape(len(x), *found.shape[2:])
+
+
+def sum_over_chunks(f: Callable[..., Any], n: int, *operands: Array) -> Any:
+    """Sum f of n rows of the operands [B, ...] at a time."""
+    if n == len(operands[0]):
+        return f(*operands)
+    chunks = [t.reshape(-1, n, *t.shape[1:]) for t in operands]
+    zero = jax.tree.map(lambda t: jnp.zeros(t.shape, t.dtype), jax.eval_shape(f, *(t[0] for t in chunks)))
+    return lax.scan(lambda total, chunk: (jax.tree.map(jnp.add, total, f(*chunk)), None), zero, tuple(chunks))[0]
