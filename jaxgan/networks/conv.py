@@ -25,7 +25,7 @@ def conv2d(x: Array, kernel: Array, strides: Pair = (1, 1), padding: str | Paddi
 
 def conv_transpose2d(x: Array, kernel: Array, strides: Pair = (1, 1), padding: str | Padding = "SAME") -> Array:
     """Transposed convolution of x [B, H, W, I] with kernel [h, w, I, O], as `lax.conv_transpose` (and flax) do."""
-    # It is the gradient in the input of a convolution with the kernel turned round, from the larger image to x's.
+    # It is the gradient in the input of a convolution, from the larger image to x's, with the kernel turned round.
     along = list(zip(x.shape[1:3], kernel.shape[:2], strides, strict=True))
     if isinstance(padding, str):
         size = [n * s + (max(k - s, 0) if padding == "VALID" else 0) for n, k, s in along]
@@ -33,14 +33,16 @@ def conv_transpose2d(x: Array, kernel: Array, strides: Pair = (1, 1), padding: s
     else:  # of x with s - 1 zeros between its pixels, by the convention of `lax.conv_transpose`
         size = [(n - 1) * s + 2 - k + low + high for (n, k, s), (low, high) in zip(along, padding, strict=True)]
         padding = [(k - 1 - low, k - 1 - high) for (_, k, _), (low, high) in zip(along, padding, strict=True)]
-    kernel = kernel[::-1, ::-1].swapaxes(2, 3)
-    larger = (x.shape[0], *size, kernel.shape[2])
-    return _trilinear(Form(larger, kernel.shape, tuple(strides), tuple(map(tuple, padding))), None, kernel, x)
+    larger = (x.shape[0], *size, kernel.shape[3])
+    form = Form(larger, kernel.shape, tuple(strides), tuple(map(tuple, padding)), turned=True)
+    return _trilinear(form, None, kernel, x)
 
 
 def _trilinear(form: Form, *operands: Array | None) -> Array:
     """The form's partial map in the one operand of (x, kernel, g) that is None. The backend is asked only here."""
-    return (_closed if jax.default_backend() == "cpu" else trilinear.native)(form, *operands)
+    if jax.default_backend() == "cpu":
+        return _closed(form, *operands)
+    return trilinear.upright(trilinear.native, form, *operands)
 
 
 @jax.custom_vjp
@@ -66,7 +68,9 @@ _closed.defvjp(_forward, _backward)
 def _by_hand(form: Form, *operands: Array | None) -> Array:
     """The fastest of the formulations for the CPU."""
     (dtype,) = {t.dtype for t in operands if t is not None}
-    return (winograd.evaluate if winograd.suits(form, dtype) else trilinear.by_products)(form, *operands)
+    if winograd.suits(form, dtype):
+        return winograd.evaluate(form, *operands)
+    return trilinear.upright(trilinear.by_products, form, *operands)
 
 
 _by_member = jax.custom_batching.custom_vmap(_by_hand)

@@ -29,12 +29,27 @@ class Form:
     strides: Pair
     padding: Padding
     groups: int = 1
+    turned: bool = False  # the kernel is given as a transposed convolution has it, [h, w, O, I], its taps turned round
 
     @property
     def out_shape(self) -> tuple[int, ...]:
         """The shape of g."""
         along = zip(self.x_shape[1:3], self.padding, self.kernel_shape, self.strides, strict=False)
-        return self.x_shape[0], *((n + sum(p) - k) // s + 1 for n, p, k, s in along), self.kernel_shape[3]
+        channels = self.kernel_shape[2 if self.turned else 3]
+        return self.x_shape[0], *((n + sum(p) - k) // s + 1 for n, p, k, s in along), channels
+
+
+Evaluate = Callable[[Form, Array | None, Array | None, Array | None], Array]
+
+
+def upright(evaluate: Evaluate, form: Form, x: Array | None, kernel: Array | None, g: Array | None) -> Array:
+    """Evaluate by a function that knows no kernels turned round."""
+    if not form.turned:
+        return evaluate(form, x, kernel, g)
+    h, w, o, i = form.kernel_shape
+    form = dataclasses.replace(form, kernel_shape=(h, w, i, o), turned=False)
+    turn = lambda kernel: kernel[::-1, ::-1].swapaxes(2, 3)
+    return turn(evaluate(form, x, None, g)) if kernel is None else evaluate(form, x, turn(kernel), g)
 
 
 def native(form: Form, x: Array | None, kernel: Array | None, g: Array | None) -> Array:

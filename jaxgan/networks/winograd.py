@@ -37,14 +37,15 @@ def suits(form: Form, dtype: jnp.dtype) -> bool:
 def evaluate(form: Form, x: Array | None, kernel: Array | None, g: Array | None) -> Array:
     """Evaluate the partial map in the operand that is None, over chunks of images whose points stay in the cache."""
     r = form.kernel_shape[0] // form.strides[0]
-    (b, h, w, o), (sh, sw), (_, _, c, _) = form.out_shape, form.strides, form.kernel_shape
+    (b, h, w, o), (sh, sw), c = form.out_shape, form.strides, form.x_shape[3]
     tiles = -(-h // 2), -(-w // 2)
     to_x = lambda x: _image_points(form, r, tiles, x)
     to_g = lambda g: _output_points(r, tiles, g)
     size = jnp.result_type(*(t for t in (x, kernel, g) if t is not None)).itemsize
     n = fit(b, (r + 1) ** 2 * math.prod(tiles) * max(sh * sw * c, o) * size, POINT_BYTES)
     if kernel is None:
-        points = sum_over_chunks(lambda x, g: jnp.einsum("pnc,pno->pco", to_x(x), to_g(g)), n, x, g)
+        product = "pnc,pno->poc" if form.turned else "pnc,pno->pco"
+        points = sum_over_chunks(lambda x, g: jnp.einsum(product, to_x(x), to_g(g)), n, x, g)
         return _kernel(form, r, points)
     at = _kernel_points(form, r, kernel)
     if g is None:
@@ -96,17 +97,22 @@ def _edges(form: Form, n: int, m: int) -> list[tuple[int, int, int]]:
 
 
 def _kernel_points(form: Form, r: int, kernel: Array) -> Array:
-    """A kernel [h, w, C, O] at the points, [(r + 1)², s s C, O]."""
-    (sh, sw), (c, o) = form.strides, kernel.shape[2:]
-    taps = kernel.reshape(r, sh, r, sw, c, o).swapaxes(1, 2).reshape(r * r, -1)
-    return (jnp.asarray(np.kron(TAPS[r], TAPS[r]), kernel.dtype) @ taps).reshape((r + 1) ** 2, -1, o)
+    """A kernel at the points, [(r + 1)², s s C, O], in the order of memory that it has itself."""
+    (sh, sw), (i, o) = form.strides, kernel.shape[2:]
+    if form.turned:
+        taps = kernel[::-1, ::-1].reshape(r, sh, r, sw, i, o).transpose(0, 2, 4, 1, 3, 5).reshape(r, r, i, -1)
+        return _both_axes(TAPS[r], taps).swapaxes(1, 2)
+    return _both_axes(TAPS[r], kernel.reshape(r, sh, r, sw, i, o).swapaxes(1, 2).reshape(r, r, -1, o))
 
 
 def _kernel(form: Form, r: int, points: Array) -> Array:
-    """The transpose of `_kernel_points`: a kernel."""
-    (sh, sw), (c, o) = form.strides, form.kernel_shape[2:]
+    """The transpose of `_kernel_points`, of points in the kernel's order of memory."""
+    (sh, sw), (i, o) = form.strides, form.kernel_shape[2:]
+    # As a product: a sum would be fused into all that reads the gradient, and computed as often.
     taps = jnp.asarray(np.kron(TAPS[r], TAPS[r]).T, points.dtype) @ points.reshape(len(points), -1)
-    return taps.reshape(r, r, sh, sw, c, o).swapaxes(1, 2).reshape(form.kernel_shape)
+    if form.turned:
+        return taps.reshape(r, r, i, sh, sw, o).transpose(0, 3, 1, 4, 2, 5).reshape(form.kernel_shape)[::-1, ::-1]
+    return taps.reshape(r, r, sh, sw, i, o).swapaxes(1, 2).reshape(form.kernel_shape)
 
 
 def _output_points(r: int, tiles: Pair, g: Array) -> Array:
