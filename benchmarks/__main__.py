@@ -2,41 +2,71 @@
 
 import dataclasses
 import datetime
+import functools
 import json
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import tyro
 
-from benchmarks import loop, seeds, start
+from benchmarks import loop, memory, price, seeds, start, steps, works
+from jaxgan.errors import Problem
+from jaxgan.memory import keep_freed
+from jaxgan.registry import nearest
 from jaxgan.workdir import hardware, versions
 
-ALL = {"start": start.rows, "loop": loop.rows, "seeds": seeds.rows}
+Rows = Callable[[bool], Iterator[dict[str, Any]]]
+
+
+def entries() -> Mapping[str, Rows]:
+    """All there are, by name: each step that has a peer, and what is measured of this project alone."""
+
+    def step(work: works.Work, tiny: bool) -> Iterator[dict[str, Any]]:
+        for sized in works.here(work):
+            yield from steps.rows(sized, tiny)
+
+    apart = {"price": price.rows, "loop": loop.rows, "seeds": seeds.rows, "start": start.rows, "memory": memory.rows}
+    return {work.name: functools.partial(step, work) for work in works.ALL} | apart
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """Measure."""
+    """Measure. Names are those of `--help`'s end, or of rows in benchmarks/results."""
 
-    names: tyro.conf.Positional[tuple[str, ...]] = tuple(ALL)
-    json: Path | None = None  # the rows are written here
+    names: tyro.conf.Positional[tuple[str, ...]] = ()  # all if none is given
+    json: Path | None = None  # the rows are written here, after each one
     tiny: bool = False  # run everything once, to see that it runs; the numbers mean nothing
 
 
 def main(options: Options) -> None:
-    """Measure and print."""
-    rows = []
+    """Measure, print each row as a line of JSON, and keep them."""
+    there, rows = entries(), []
     for name in options.names:
-        for row in ALL[name](options.tiny):
-            print(json.dumps(row), flush=True)
-            rows.append(row)
+        if name not in there:
+            raise Problem(f"no benchmark {name!r}; {nearest(name, there)}")
     where = {
         "hardware": hardware(),
-        "versions": versions(),
+        "versions": versions() | _torch(),
         "date": datetime.date.today().isoformat(),
     }
-    if options.json:
-        options.json.write_text(json.dumps([row | where for row in rows], indent=2) + "\n")
+    for name in options.names or there:
+        for row in there[name](options.tiny):
+            print(json.dumps(row), flush=True)
+            rows.append(row | where)
+            if options.json:
+                options.json.write_text(json.dumps(rows, indent=2) + "\n")
+
+
+def _torch() -> dict[str, str]:
+    from importlib import metadata
+
+    try:
+        return {"torch": metadata.version("torch")}
+    except metadata.PackageNotFoundError:
+        return {}
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Options))
+    keep_freed()
+    main(tyro.cli(Options, prog="python -m benchmarks"))

@@ -1,24 +1,24 @@
-"""What several seeds in one program cost, against one."""
+"""Steps a second, taken together, of several seeds in one program."""
 
 import dataclasses
-import statistics
 from collections.abc import Iterator
 from typing import Any
 
-from benchmarks.loop import ROUNDS, bare
+from benchmarks import clock, steps
 from jaxgan import registry
+
+SEEDS = (1, 4, 16)
 
 
 def rows(tiny: bool = False) -> Iterator[dict[str, Any]]:
-    """Milliseconds a step of 1 and of 8 seeds, in turn, and how many times one the eight cost."""
-    for name, steps in (("r3gan/ring", 600), ("wgan_gp/ring", 600), ("r3gan/digits", 600)):
+    """A row for each experiment: the seeds' steps a second, and how many times those of one seed."""
+    for name in ("r3gan/ring", "wgan_gp/ring", "r3gan/digits"):
         entry = registry.get(name)
-        config = dataclasses.replace(entry.config, steps=20 if tiny else steps)
-        both = (config, dataclasses.replace(config, seeds=8))
-        pairs = [tuple(bare(entry, c) for c in both) for _ in range(1 if tiny else ROUNDS)]
-        yield {
-            "name": f"seeds/{name}",
-            "one_ms": round(statistics.median(one for one, _ in pairs), 4),
-            "eight_ms": round(statistics.median(eight for _, eight in pairs), 4),
-            "ratio": round(statistics.median(eight / one for one, eight in pairs), 2),
-        }
+        configs = [dataclasses.replace(entry.config, seeds=seeds, steps=10**9) for seeds in SEEDS]
+        made = [(config, entry.build(config)) for config in configs]
+        sides = {str(c.seeds): steps.player(e.game, e.source, c) for c, e in made}
+        taken = clock.in_turns(sides, **({"rounds": 1, "seconds": 0.0} if tiny else {}))
+        for seeds in SEEDS:
+            one, all_of_them = taken["1"], [ms / seeds for ms in taken[str(seeds)]]
+            times = {"steps_per_s": round(1e3 * len(all_of_them) / sum(all_of_them), 1)}
+            yield {"name": f"seeds/{name}/{seeds}", "seeds": seeds} | times | clock.ratios(one, all_of_them)

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxgan import latents, losses, penalties
+from jaxgan import latents, losses, optim, penalties
 from jaxgan.data import synthetic
 from jaxgan.data.datasets import Dataset
 from jaxgan.data.source import Source, density, images
@@ -37,29 +37,31 @@ class Work:
     penalty: str = "none"  # a key of `PENALTIES`
     weight: float = 0.0  # of the penalty
     clip: float | None = None  # bound of the discriminator's weights
+    spectral: bool = False  # its layers are divided by their spectral norm
     lr: float = 1e-4
     b1: float = 0.0
     b2: float = 0.9
+    dtype: str = "float32"  # in which networks compute
     seeds: int = 1  # trained at once
 
 
 def _mlp(work: Work) -> tuple[nn.Module, nn.Module]:
     out = jnp.tanh if len(work.shape) == 3 else jax.nn.identity
-    return mlp.Generator(work.shape, out=out, **work.sizes), mlp.Critic(**work.sizes)
+    return mlp.Generator(work.shape, out=out, **work.sizes), mlp.Critic(**work.sizes, spectral=work.spectral)
 
 
 def _dcgan(work: Work) -> tuple[nn.Module, nn.Module]:
     """Batch norm in the generator alone."""
     size, _, channels = work.shape
-    return dcgan.Generator(size, channels, **work.sizes), dcgan.Discriminator(norm=False, **work.sizes)
-
-
-def _resnet(work: Work, spectral: bool = True) -> tuple[nn.Module, nn.Module]:
-    wide = 2 * work.sizes["width"]
-    return (
-        resnet.Generator(work.shape[-1], (wide,) * 3, wide),
-        resnet.Critic((work.sizes["width"],) * 4, spectral=spectral),
+    return dcgan.Generator(size, channels, **work.sizes), dcgan.Discriminator(
+        norm=False, spectral=work.spectral, **work.sizes
     )
+
+
+def _resnet(work: Work) -> tuple[nn.Module, nn.Module]:
+    wide = 2 * work.sizes["width"]
+    critic = resnet.Critic((work.sizes["width"],) * 4, spectral=work.spectral)
+    return resnet.Generator(work.shape[-1], (wide,) * 3, wide), critic
 
 
 def _r3gan(work: Work) -> tuple[nn.Module, nn.Module]:
@@ -71,7 +73,6 @@ FAMILIES: Mapping[str, Callable[[Work], tuple[nn.Module, nn.Module]]] = {
     "mlp": _mlp,
     "dcgan": _dcgan,
     "resnet": _resnet,
-    "resnet_plain": lambda work: _resnet(work, spectral=False),
     "r3gan": _r3gan,
 }
 
@@ -83,6 +84,8 @@ PENALTIES: Mapping[str, Penalty | None] = {
     "r2": lambda critic, real, fake, key: penalties.r2(critic, fake),
     "r1_r2": lambda critic, real, fake, key: penalties.r1(critic, real) + penalties.r2(critic, fake),
 }
+
+DTYPES = {"float32": None, "bfloat16": jnp.bfloat16}
 
 PLANE = {"family": "mlp", "shape": (2,), "latent": 2, "loss": "wasserstein", "penalty": "gp", "weight": 0.1, "b1": 0.5}
 SMALL = {**PLANE, "sizes": {"width": 32, "depth": 2}, "batch": 64}
@@ -97,7 +100,7 @@ ALL = (
     Work("dcgan_wgan_gp", loss="wasserstein", penalty="gp", weight=10.0, **DCGAN),
     Work("dcgan_r1", loss="non_saturating", penalty="r1", weight=10.0, **DCGAN),
     Work("dcgan_none", loss="non_saturating", **DCGAN),
-    Work("sngan_resnet_hinge", "resnet", {"width": 128}, loss="hinge", **IMAGES),
+    Work("sngan_resnet_hinge", "resnet", {"width": 128}, loss="hinge", spectral=True, **IMAGES),
     Work(
         "r3gan_r1_r2",
         "r3gan",
@@ -108,6 +111,21 @@ ALL = (
         **IMAGES,
     ),
 )
+
+
+# On an accelerator: the papers' sizes, and batches that fill it.
+LARGE = {
+    "dcgan": {"sizes": {"width": 128}, "batch": 256},
+    "resnet": {"sizes": {"width": 128}, "batch": 64},
+    "r3gan": {"sizes": {"width": 768, "blocks": 2, "groups": 96}, "batch": 64},
+}
+
+
+def here(work: Work) -> list[Work]:
+    """The work as it is on the CPU, in larger sizes and in both precisions if convolutions run on an accelerator."""
+    if jax.default_backend() == "cpu" or work.family not in LARGE:
+        return [work]
+    return [dataclasses.replace(work, dtype=dtype, **LARGE[work.family]) for dtype in DTYPES]
 
 
 def modules(work: Work) -> tuple[nn.Module, nn.Module]:
@@ -126,17 +144,19 @@ def game(work: Work, latent: Latent | None = None, penalty_key: Any = None) -> G
     """Return this project's game; with `latent` or `penalty_key`, on given noise in place of the step's own."""
     made = PENALTIES[work.penalty]
     adam = optax.adam(work.lr, work.b1, work.b2)
+    clipped = adam if work.clip is None else optax.chain(adam, optim.clip_weights(work.clip))
+    network = lambda name, module, first: Network(name, module, (first,), DTYPES[work.dtype])
 
     def penalty(critic, real, fake, key):
         return work.weight * made(critic, real, fake, key if penalty_key is None else penalty_key)
 
     return two_player(
-        Network("generator", modules(work)[0], (spec(work.latent),)),
-        Network("discriminator", modules(work)[1], (spec(*work.shape),)),
+        network("generator", modules(work)[0], spec(work.latent)),
+        network("discriminator", modules(work)[1], spec(*work.shape)),
         getattr(losses, work.loss),
         latent or (lambda keys: latents.normal(keys, work.latent)),
         g_optimizer=adam,
-        d_optimizer=adam,
+        d_optimizer=clipped,
         penalty=None if made is None else penalty,
     )
 

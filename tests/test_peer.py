@@ -15,7 +15,7 @@ from benchmarks import peer  # noqa: E402
 from benchmarks.peer import losses  # noqa: E402
 
 WORKS = {work.family: works.tiny(work) for work in works.ALL}
-WORKS["resnet_plain"] = dataclasses.replace(WORKS["resnet"], family="resnet_plain")
+WORKS["resnet_plain"] = dataclasses.replace(WORKS["resnet"], spectral=False)
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,7 @@ def _reason(work: Work, words: list[str]) -> str | None:
         return f"{unknown[0]} is no word of a variant"
     if "functional" in words and work.family != "mlp":
         return "torch.func takes no network that writes its running statistics; leave out functional"
-    if "compile" in words and work.family == "resnet" and work.penalty != "none":
+    if "compile" in words and work.spectral and work.penalty != "none":
         return "torch.func does not trace spectral_norm, which writes its vectors in place; leave out compile"
     return None
 

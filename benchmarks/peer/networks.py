@@ -113,14 +113,14 @@ class SumPool(nn.Module):
         return F.relu(x).sum((2, 3))
 
 
-def _resnet(work: Work, spectral: bool = True) -> tuple[nn.Module, nn.Module]:
+def _resnet(work: Work) -> tuple[nn.Module, nn.Module]:
     channels, width = work.shape[-1], work.sizes["width"]
     wide = 2 * width
     generator = [ToMap(work.latent, (wide, BASE, BASE)), *[UpBlock(wide) for _ in range(3)]]
     generator += [nn.BatchNorm2d(wide), _relu(), nn.Conv2d(wide, channels, 3, padding=1), nn.Tanh()]
-    normed = spectral_norm if spectral else lambda layer: layer
+    normed = spectral_norm if work.spectral else lambda layer: layer
     critic = [DownBlock(width if n else channels, width, normed, n == 0, n < 2) for n in range(4)]
-    critic += [SumPool(), normed(nn.Linear(width, 1, bias=not spectral)), nn.Flatten(0)]
+    critic += [SumPool(), normed(nn.Linear(width, 1, bias=not work.spectral)), nn.Flatten(0)]
     return nn.Sequential(*generator), nn.Sequential(*critic)
 
 
@@ -199,7 +199,6 @@ FAMILIES: Mapping[str, Callable[[Work], tuple[nn.Module, nn.Module]]] = {
     "mlp": _mlp,
     "dcgan": _dcgan,
     "resnet": _resnet,
-    "resnet_plain": lambda work: _resnet(work, spectral=False),
     "r3gan": _r3gan,
 }
 

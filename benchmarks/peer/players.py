@@ -61,7 +61,7 @@ class Player:
         self.cast = amp if "amp" in words else contextlib.nullcontext
         # One pass costs fewer launches; for convolutions on a CPU two of half the size were as fast or up to a tenth
         # faster. With spectral norm each pass also moves the vectors on, as ours do.
-        self.joined = work.family == "mlp" or (device == "cuda" and work.family != "resnet")
+        self.joined = work.family == "mlp" or (device == "cuda" and not work.spectral)
         self.slopes = traced_slopes if {"compile", "functional"} & set(words) else slopes
         self._networks(params, buffers, "channels_last" in words)
         adam = lambda tensors: torch.optim.Adam(tensors.values(), work.lr, (work.b1, work.b2), fused=True)

@@ -11,7 +11,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array
 
-from jaxgan.networks.layers import Conv, ConvTranspose, Initializer, batch_norm, leaky_relu
+from jaxgan.networks.layers import Conv, ConvTranspose, Initializer, batch_norm, leaky_relu, spectral_norm
 
 NORMAL = nn.initializers.normal(0.02)
 
@@ -53,17 +53,19 @@ class Discriminator(nn.Module):
     norm: bool = True  # batch norm; not where a penalty takes each example's gradient, for it couples them
     kernel_init: Initializer = NORMAL
     classes: int = 0
+    spectral: bool = False  # layers are divided by their spectral norm
 
     @nn.compact
     def __call__(self, x: Array, labels: Array | None = None, train: bool = True) -> Array:
+        normed = functools.partial(spectral_norm, train) if self.spectral else lambda layer: layer
         if self.classes:
             maps = nn.one_hot(labels, self.classes, dtype=x.dtype)[:, None, None]
             x = jnp.concatenate([x, jnp.broadcast_to(maps, (*x.shape[:3], self.classes))], axis=-1)
         for i in range(halvings(x.shape[1], self.base)):
             norm = self.norm and i > 0
-            x = Conv(self.width << i, strides=(2, 2), use_bias=not norm, kernel_init=self.kernel_init)(x)
+            x = normed(Conv(self.width << i, strides=(2, 2), use_bias=not norm, kernel_init=self.kernel_init))(x)
             x = leaky_relu(batch_norm(train, scale_init=_around_one)(x) if norm else x)
-        return nn.Dense(1, kernel_init=self.kernel_init)(x.reshape(len(x), -1))[:, 0]
+        return normed(nn.Dense(1, kernel_init=self.kernel_init))(x.reshape(len(x), -1))[:, 0]
 
 
 def halvings(size: int, base: int) -> int:

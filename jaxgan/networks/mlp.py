@@ -4,6 +4,7 @@ Sizes and initial weights are those of improved WGAN training's toys (Gulrajani 
 He uniform. Their critic has ReLU where ours leaks.
 """
 
+import functools
 import math
 from collections.abc import Callable
 
@@ -12,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from jaxgan.networks.layers import Activation, Initializer, leaky_relu
+from jaxgan.networks.layers import Activation, Initializer, leaky_relu, spectral_norm
 from jaxgan.networks.maxout import maxout
 
 HE = nn.initializers.he_uniform()
@@ -31,8 +32,10 @@ class Generator(nn.Module):
 
     @nn.compact
     def __call__(self, z: Array, train: bool = True) -> Array:
-        norm = None if self.norm is None else lambda x: self.norm(train)(x)
-        x = _hidden(z, self.width, self.depth, self.activation, self.kernel_init, norm)
+        x = z
+        for _ in range(self.depth):
+            x = nn.Dense(self.width, use_bias=self.norm is None, kernel_init=self.kernel_init)(x)
+            x = self.activation(x if self.norm is None else self.norm(train)(x))
         x = nn.Dense(math.prod(self.shape), kernel_init=self.kernel_init)(x)
         return self.out(x.reshape(-1, *self.shape))
 
@@ -44,11 +47,15 @@ class Critic(nn.Module):
     depth: int = 3  # hidden layers
     activation: Activation = leaky_relu
     kernel_init: Initializer = HE
+    spectral: bool = False  # layers are divided by their spectral norm
 
     @nn.compact
     def __call__(self, x: Array, train: bool = True) -> Array:
-        x = _hidden(x.reshape(len(x), -1), self.width, self.depth, self.activation, self.kernel_init)
-        return nn.Dense(1, kernel_init=self.kernel_init)(x)[:, 0]
+        normed = functools.partial(spectral_norm, train) if self.spectral else lambda layer: layer
+        x = x.reshape(len(x), -1)
+        for _ in range(self.depth):
+            x = self.activation(normed(nn.Dense(self.width, kernel_init=self.kernel_init))(x))
+        return normed(nn.Dense(1, kernel_init=self.kernel_init))(x)[:, 0]
 
 
 class MaxoutCritic(nn.Module):
@@ -83,17 +90,3 @@ class Packed(nn.Module):
             raise ValueError(f"{len(x)} examples on a device are no whole packs of {self.pack}")
         x = jnp.moveaxis(x.reshape(-1, self.pack, *shape), 1, -2)
         return self.critic(x.reshape(len(x), *shape[:-1], self.pack * channels), train=train)
-
-
-def _hidden(
-    x: Array,
-    width: int,
-    depth: int,
-    activation: Activation,
-    kernel_init: Initializer,
-    norm: Activation | None = None,
-) -> Array:
-    for _ in range(depth):
-        x = nn.Dense(width, use_bias=norm is None, kernel_init=kernel_init)(x)
-        x = activation(x if norm is None else norm(x))
-    return x
