@@ -23,15 +23,17 @@ TAPS = {2: ((1, 0), (1, 1), (0, 1)), 3: ((1, 0, 0), (0.5, 0.5, 0.5), (0.5, -0.5,
 PIXELS = {2: ((1, -1, 0), (0, 1, 0), (0, -1, 1)), 3: ((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, -1, 0, 1))}
 OUTPUTS = {2: ((1, 0), (1, 1), (0, 1)), 3: ((1, 0), (1, 1), (1, -1), (0, 1))}
 
+LEAST = 2**28  # products in the sum: below, what is gained does not pay for compiling the maps
 POINT_BYTES = 12 * 2**20  # Per chunk, of the larger operand: more leaves the cache, less starves the products.
 
 
 def suits(form: Form, dtype: jnp.dtype) -> bool:
-    """Whether the form has two or three taps of stride 1 along both axes, and a type in which sums of pixels keep."""
+    """Whether the form has two or three taps of stride 1 along both axes, type and size for it to be worth while."""
     (h, w), (sh, sw) = form.kernel_shape[:2], form.strides
     r = h // sh
     exact = dtype in (jnp.float32, jnp.float64)
-    return exact and form.groups == 1 and r in TAPS and (h, w) == (r * sh, r * sw)
+    large = math.prod(form.out_shape[:3]) * math.prod(form.kernel_shape) >= LEAST
+    return exact and large and form.groups == 1 and r in TAPS and (h, w) == (r * sh, r * sw)
 
 
 def evaluate(form: Form, x: Array | None, kernel: Array | None, g: Array | None) -> Array:
