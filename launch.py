@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import dataclasses
+import functools
 import itertools
 import json
 import os
@@ -24,6 +25,7 @@ from jaxgan.data import datasets
 from jaxgan.data.folder import folder
 from jaxgan.data.prepare import prepare
 from jaxgan.errors import Problem, Stopped, Unmet
+from jaxgan.memory import keep_freed
 from jaxgan.parallel import Devices, Parallel
 
 USAGE = """usage: python launch.py VERB ...
@@ -35,6 +37,7 @@ USAGE = """usage: python launch.py VERB ...
   sample WORKDIR [--out FILE]   draw from a run, to a .png or an .npz
   figure [ID ...]               make a paper's figure and judge its claims; without an id, list them
   report [WORKDIR]              a run on one page of HTML; without WORKDIR, all figures that were made
+  bench [NAME ...]              time whole training steps, beside PyTorch where it is installed; --help has the names
   data NAME                     prepare a data set of TFDS, or look at a folder of images, and show what is in it
 
 `python launch.py VERB --help` says more."""
@@ -63,6 +66,7 @@ class Where:
     data_dir: Path | None = None  # where data sets of TFDS are; $JAXGAN_DATA_DIR or ~/tensorflow_datasets if not given
     parallel: Parallel = "shard_map"  # how rounds are compiled for several devices
     devices: int | None = None  # how many to use; all if not given
+    profile: bool = False  # trace a stretch of training into WORKDIR/profile, for TensorBoard or ui.perfetto.dev
     coordinator: str | None = None  # HOST:PORT of process 0, or `auto` to ask the cluster's environment
     processes: int | None = None  # how many processes there are, unless the environment says
     process: int | None = None  # which of them this one is, unless the environment says
@@ -172,7 +176,8 @@ def train(name: str, where: Where, config: registry.Config) -> None:
         )
         jax.distributed.initialize(*known)
     workdir = where.workdir or Path("runs") / name
-    run = train(registry.get(name), config, workdir, Devices.take(where.devices, where.parallel))
+    devices = Devices.take(where.devices, where.parallel)
+    run = train(registry.get(name), config, workdir, devices, profile=where.profile)
     if jax.process_index() == 0:
         last = max((workdir / "samples").iterdir()).name
         print(
@@ -394,6 +399,7 @@ VERBS: dict[str, tuple[type, Callable[[Any], None]]] = {
 
 def main(words: list[str]) -> int:
     """Do what the words say; the exit code is 0, or what `jaxgan.errors` says."""
+    keep_freed()
     warnings.showwarning = lambda message, *_, **__: print(f"warning: {message}", file=sys.stderr)
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "jaxgan" / "xla"
     if not jax.config.jax_compilation_cache_dir:
@@ -420,8 +426,12 @@ def _parse(words: list[str]) -> Callable[[], None]:
         kind, do = VERBS[verb]
         options = tyro.cli(kind, args=rest, prog=prog)
         return lambda: do(options)
+    if verb == "bench":
+        from benchmarks.__main__ import Options, main  # As slow to import as training is.
+
+        return functools.partial(main, tyro.cli(Options, args=rest, prog=prog))
     if verb != "train":
-        raise Problem(f"no verb {verb!r}; {registry.nearest(verb, {**VERBS, 'train': train})}")
+        raise Problem(f"no verb {verb!r}; {registry.nearest(verb, [*VERBS, 'train', 'bench'])}")
     if not rest or rest[0].startswith("-"):
         raise Problem("train what? `python launch.py train NAME`; `python launch.py list` has the names")
     name, *rest = rest

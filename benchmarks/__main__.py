@@ -32,7 +32,12 @@ def entries() -> Mapping[str, Rows]:
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """Measure. Names are those of `--help`'s end, or of rows in benchmarks/results."""
+    """Measure.
+
+    Whole steps beside PyTorch's where torch is installed: ring_mlp_128, ring_mlp_32, ring_mlp_32_seeds_8, mnist_mlp,
+    dcgan_wgan_gp, dcgan_r1, dcgan_none, sngan_resnet_hinge, r3gan_r1_r2. Of this project alone: price (of penalties),
+    loop (`train` against its rounds), seeds, start, memory.
+    """
 
     names: tyro.conf.Positional[tuple[str, ...]] = ()  # all if none is given
     json: Path | None = None  # the rows are written here, after each one

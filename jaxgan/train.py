@@ -32,23 +32,31 @@ EVALUATED = 2_000  # samples in an evaluation while training
 Dispatch = Callable[[Carry, int, int], tuple[Carry, int]]
 
 
-def train(entry: Entry, config: Config, workdir: Path, devices: Devices, keep: Collection[int] = ()) -> Run:
+def train(
+    entry: Entry,
+    config: Config,
+    workdir: Path,
+    devices: Devices,
+    keep: Collection[int] = (),
+    profile: bool = False,
+) -> Run:
     """Train to `config.steps`, from the newest good checkpoint in `workdir` if there is one.
 
     Logs, samples, evaluations and checkpoints are taken between rounds and change nothing in the path of training.
-    The steps in `keep`, multiples of `config.log_every`, are saved too, and their checkpoints stay.
+    The steps in `keep`, multiples of `config.log_every`, are saved too, and their checkpoints stay. With `profile`, a
+    trace of what happens between the first line of the log and the second goes to `workdir`/profile.
     Raises Problem for what cannot be done as asked, Diverged when a loss is not finite, Stopped after SIGINT or
     SIGTERM (once the state is saved), Failed when the machine fails.
     """
     devices.check(config.batch_size)
     try:
-        return _train(entry, config, workdir, devices, keep)
+        return _train(entry, config, workdir, devices, keep, profile)
     except OSError as error:
         why = error.strerror or error
         raise Failed(f"could not write to {workdir}: {why}; {newest(workdir / 'checkpoints')}") from error
 
 
-def _train(entry: Entry, config: Config, workdir: Path, devices: Devices, keep: Collection[int]) -> Run:
+def _train(entry: Entry, config: Config, workdir: Path, devices: Devices, keep: Collection[int], profile: bool) -> Run:
     with contextlib.ExitStack() as stack:
         stopped = stack.enter_context(signals())
         leads = jax.process_index() == 0  # Of several processes only the first writes, but for checkpoints.
@@ -69,30 +77,39 @@ def _train(entry: Entry, config: Config, workdir: Path, devices: Devices, keep: 
         run.check(experiment, config, first.like)
         empty = metrics.Tally.empty(rounds.names(first.like), config.seeds)
         dispatch = make_dispatch(experiment.game, rounds, itertools.chain([first], windows), config, devices)
+        second = (step // config.log_every + 1) * config.log_every  # where the log has its next line
         carry = devices.carried(Carry(state, devices.put(empty)))
         stop = stopped()
         while step < config.steps and not stop:
             end = min(step - step % config.log_every + config.log_every, config.steps)
-            while step < end and not stop:
-                carry, step = dispatch(carry, step, end)
-                stop = stopped()
+            with _profiled(workdir / "profile") if profile and leads and step == second else contextlib.nullcontext():
+                while step < end and not stop:
+                    carry, step = dispatch(carry, step, end)
+                    stop = stopped()
+                    if leads:
+                        observer.progress.move(step)
+                tally = jax.device_get(devices.one(carry.tally))
+                if failure := tally.first_failure():
+                    checkpoints.wait()
+                    raise Diverged(
+                        f"{failure[1]} is not finite at step {failure[0]}; {newest(workdir / 'checkpoints')}"
+                    )
+                last = step == config.steps or stop is not None
                 if leads:
-                    observer.progress.move(step)
-            tally = jax.device_get(devices.one(carry.tally))
-            if failure := tally.first_failure():
-                checkpoints.wait()
-                raise Diverged(f"{failure[1]} is not finite at step {failure[0]}; {newest(workdir / 'checkpoints')}")
-            last = step == config.steps or stop is not None
-            if leads:
-                observer.see(devices.one(carry.state), step, tally.means(), last)
-            if last or step in keep or step % config.save_every == 0:
-                checkpoints.save(devices.whole(carry.state))
-            carry = carry._replace(tally=devices.carried(devices.put(empty)))
+                    observer.see(devices.one(carry.state), step, tally.means(), last)
+                if last or step in keep or step % config.save_every == 0:
+                    checkpoints.save(devices.whole(carry.state))
+                carry = carry._replace(tally=devices.carried(devices.put(empty)))
         checkpoints.wait()
         if stop and step < config.steps:
             where = f"and saved at step {step}" if step else "before the first step"
             raise Stopped(f"stopped by {stop.name} {where}; the same command goes on from there", stop)
         return Run(workdir, entry, config, experiment, devices.one(carry.state))
+
+
+def _profiled(folder: Path) -> contextlib.AbstractContextManager[None]:
+    """Trace what happens inside, for TensorBoard, and as a file for ui.perfetto.dev."""
+    return jax.profiler.trace(folder, create_perfetto_trace=True)
 
 
 def make_dispatch(game: Game, rounds: Rounds, windows: Iterator[Window], config: Config, devices: Devices) -> Dispatch:
@@ -119,6 +136,7 @@ def make_dispatch(game: Game, rounds: Rounds, windows: Iterator[Window], config:
         # Inside a loop XLA's CPU backend runs convolutions four times slower.
         one = {}
 
+        @jax.profiler.annotate_function
         def by_step(carry: Carry, step: int, end: int) -> tuple[Carry, int]:
             due = game.due(step)
             if due not in one:
@@ -129,6 +147,7 @@ def make_dispatch(game: Game, rounds: Rounds, windows: Iterator[Window], config:
 
     many, rate = devices.compile(rounds.many, SPLIT), 0.0  # steps a second
 
+    @jax.profiler.annotate_function
     def by_round(carry: Carry, step: int, end: int) -> tuple[Carry, int]:
         nonlocal rate
         given = give(step)
@@ -164,6 +183,7 @@ class Observer:
         if step:
             print(f"going on from step {step} in {work.path}", file=sys.stderr)
 
+    @jax.profiler.annotate_function
     def see(self, state: TrainState, step: int, means: dict[str, np.ndarray], last: bool) -> None:
         """Log the means; evaluate and draw if it is time, or if this is the last look."""
         seconds = time.perf_counter() - self.started
@@ -178,6 +198,7 @@ class Observer:
         self.writer.write(record)
         self.progress.log(record)
 
+    @jax.profiler.annotate_function
     def draw(self, state: TrainState, step: int) -> None:
         """Write samples/<step>.png, for several seeds one a seed."""
         sample = run.make_sampler(self.experiment)
