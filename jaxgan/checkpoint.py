@@ -39,7 +39,6 @@ class Checkpoints:
         """The steps that have a checkpoint, oldest first."""
         return sorted(self.manager.all_steps())
 
-    @jax.profiler.annotate_function
     def save(self, state: TrainState) -> None:
         """Start to write the state, which may change at once. Raises Failed if this write or the last cannot be."""
         step = int(state.step)

@@ -180,7 +180,6 @@ def finish(samples: np.ndarray) -> np.ndarray:
     return np.clip(np.rint((samples + 1.0) * 127.5), 0, 255).astype(np.uint8) if samples.ndim == 4 else samples
 
 
-@jax.profiler.annotate_function
 def evaluate(experiment: Experiment, state: TrainState, seeds: int, n: int, seed: int) -> dict[str, Any]:
     """The experiment's metrics of n samples, `eval/name`: numbers, or summaries over the seeds."""
     sampler = make_sampler(experiment)

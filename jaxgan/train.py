@@ -27,6 +27,7 @@ from jaxgan.run import Run
 from jaxgan.workdir import WorkDir
 
 DISPATCH_SECONDS = 0.5  # of steps in one dispatch: long enough to cost nothing, short enough to stop at once
+TRACED = 50  # steps in a profile: enough to see, few enough to open
 EVALUATED = 2_000  # samples in an evaluation while training
 
 Dispatch = Callable[[Carry, int, int], tuple[Carry, int]]
@@ -43,8 +44,8 @@ def train(
     """Train to `config.steps`, from the newest good checkpoint in `workdir` if there is one.
 
     Logs, samples, evaluations and checkpoints are taken between rounds and change nothing in the path of training.
-    The steps in `keep`, multiples of `config.log_every`, are saved too, and their checkpoints stay. With `profile`, a
-    trace of what happens between the first line of the log and the second goes to `workdir`/profile.
+    The steps in `keep`, multiples of `config.log_every`, are saved too, and their checkpoints stay. With `profile`, the
+    last steps before the log's second line, and its writing, are traced into `workdir`/profile.
     Raises Problem for what cannot be done as asked, Diverged when a loss is not finite, Stopped after SIGINT or
     SIGTERM (once the state is saved), Failed when the machine fails.
     """
@@ -80,20 +81,27 @@ def _train(entry: Entry, config: Config, workdir: Path, devices: Devices, keep: 
         second = (step // config.log_every + 1) * config.log_every  # where the log has its next line
         carry = devices.carried(Carry(state, devices.put(empty)))
         stop = stopped()
+
+        def advance(end: int) -> None:
+            nonlocal carry, step, stop
+            while step < end and not stop:
+                carry, step = dispatch(carry, step, end)
+                stop = stopped()
+                if leads:
+                    observer.progress.move(step)
+
         while step < config.steps and not stop:
             end = min(step - step % config.log_every + config.log_every, config.steps)
-            with _profiled(workdir / "profile") if profile and leads and step == second else contextlib.nullcontext():
-                while step < end and not stop:
-                    carry, step = dispatch(carry, step, end)
-                    stop = stopped()
-                    if leads:
-                        observer.progress.move(step)
+            with contextlib.ExitStack() as traced:
+                if profile and leads and step == second:
+                    advance(end - TRACED)
+                    traced.enter_context(jax.profiler.trace(workdir / "profile", create_perfetto_trace=True))
+                advance(end)
                 tally = jax.device_get(devices.one(carry.tally))
                 if failure := tally.first_failure():
                     checkpoints.wait()
-                    raise Diverged(
-                        f"{failure[1]} is not finite at step {failure[0]}; {newest(workdir / 'checkpoints')}"
-                    )
+                    at, what = failure
+                    raise Diverged(f"{what} is not finite at step {at}; {newest(workdir / 'checkpoints')}")
                 last = step == config.steps or stop is not None
                 if leads:
                     observer.see(devices.one(carry.state), step, tally.means(), last)
@@ -105,11 +113,6 @@ def _train(entry: Entry, config: Config, workdir: Path, devices: Devices, keep: 
             where = f"and saved at step {step}" if step else "before the first step"
             raise Stopped(f"stopped by {stop.name} {where}; the same command goes on from there", stop)
         return Run(workdir, entry, config, experiment, devices.one(carry.state))
-
-
-def _profiled(folder: Path) -> contextlib.AbstractContextManager[None]:
-    """Trace what happens inside, for TensorBoard, and as a file for ui.perfetto.dev."""
-    return jax.profiler.trace(folder, create_perfetto_trace=True)
 
 
 def make_dispatch(game: Game, rounds: Rounds, windows: Iterator[Window], config: Config, devices: Devices) -> Dispatch:
@@ -136,7 +139,6 @@ def make_dispatch(game: Game, rounds: Rounds, windows: Iterator[Window], config:
         # Inside a loop XLA's CPU backend runs convolutions four times slower.
         one = {}
 
-        @jax.profiler.annotate_function
         def by_step(carry: Carry, step: int, end: int) -> tuple[Carry, int]:
             due = game.due(step)
             if due not in one:
@@ -147,7 +149,6 @@ def make_dispatch(game: Game, rounds: Rounds, windows: Iterator[Window], config:
 
     many, rate = devices.compile(rounds.many, SPLIT), 0.0  # steps a second
 
-    @jax.profiler.annotate_function
     def by_round(carry: Carry, step: int, end: int) -> tuple[Carry, int]:
         nonlocal rate
         given = give(step)
@@ -183,7 +184,6 @@ class Observer:
         if step:
             print(f"going on from step {step} in {work.path}", file=sys.stderr)
 
-    @jax.profiler.annotate_function
     def see(self, state: TrainState, step: int, means: dict[str, np.ndarray], last: bool) -> None:
         """Log the means; evaluate and draw if it is time, or if this is the last look."""
         seconds = time.perf_counter() - self.started
@@ -198,7 +198,6 @@ class Observer:
         self.writer.write(record)
         self.progress.log(record)
 
-    @jax.profiler.annotate_function
     def draw(self, state: TrainState, step: int) -> None:
         """Write samples/<step>.png, for several seeds one a seed."""
         sample = run.make_sampler(self.experiment)

@@ -1,6 +1,7 @@
 """A run stops, resumes, refuses and fails as it should."""
 
 import dataclasses
+import gzip
 import json
 import resource
 import signal
@@ -199,3 +200,11 @@ def test_a_work_directory_that_cannot_be_written(tmp_path):
 def test_a_batch_that_does_not_divide_is_refused_with_what_would(tmp_path, batch_size):
     with pytest.raises(Problem, match="does not divide over 8 devices; use 8" + (" or 16" if batch_size == 12 else "")):
         train(*small(RING, batch_size=batch_size), tmp_path, Devices.take(8))
+
+
+def test_a_profile_shows_steps_and_what_is_between_them(tmp_path):
+    entry, config = small("r3gan/ring", steps=10)
+    train(entry, config, tmp_path, Devices.take(1), profile=True)
+    (trace,) = tmp_path.glob("profile/**/perfetto_trace.json.gz")
+    events = gzip.decompress(trace.read_bytes()).decode()
+    assert all(name in events for name in ("by_round", "see", "save"))
