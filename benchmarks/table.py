@@ -1,0 +1,51 @@
+"""The README's tables from rows: `python -m benchmarks.table benchmarks/results/cpu.json`."""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+GOALS = {  # ratios to PyTorch's best variant on two CPU cores
+    "ring_mlp_128": 3.0,
+    "ring_mlp_32": 12.0,
+    "ring_mlp_32_seeds_8": 25.0,
+    "mnist_mlp": 1.5,
+    "dcgan_wgan_gp": 1.3,
+    "dcgan_r1": 1.15,
+    "dcgan_none": 1.15,
+    "sngan_resnet_hinge": 1.0,
+}
+
+Row = Mapping[str, Any]
+
+
+def steps(rows: Sequence[Row]) -> str:
+    """Whole steps beside PyTorch's: milliseconds, the ratio and its range over the rounds, and the part of the peak."""
+    lines = ["| step | ours, ms | PyTorch, ms | ratio | goal | GFLOP/s, of peak |", "|---|---|---|---|---|---|"]
+    for row in (row for row in rows if "peer" in row):
+        goal = GOALS.get(row["name"])
+        mark = "" if goal is None else f"{goal:g}" if row["ratio"] >= goal else f"{goal:g}, **missed**"
+        eager = row["tried_ms"].get("eager")
+        theirs = f"{row['peer_ms']:.3g} ({row['peer']}; eager {eager:.3g})" if eager else f"{row['peer_ms']:.3g}"
+        lines.append(
+            f"| `{row['name']}`{'' if row['dtype'] == 'float32' else ', ' + row['dtype']} | {row['ours_ms']:.3g} "
+            f"| {theirs} | {row['ratio']:.2f} ({row['ratio_low']:.2f} to {row['ratio_high']:.2f}) | {mark} "
+            f"| {row['flops_per_s'] / 1e9:,.0f}, {row['part_of_peak']:.0%} |"
+        )
+    return "\n".join(lines)
+
+
+def prices(rows: Sequence[Row]) -> str:
+    """What a penalty costs: the step's time as a multiple of that without any, by family of networks."""
+    found = {tuple(row["name"].split("/")[1:]): row for row in rows if row["name"].startswith("price/")}
+    families, kinds = (list(dict.fromkeys(names)) for names in zip(*found, strict=True))
+    cell = lambda row, kind: f"{row['ms']:.3g} ms" if kind == "none" else f"{row['ratio']:.2f}"
+    lines = [f"| penalty | {' | '.join(families)} |", "|---|" + "---|" * len(families)]
+    lines += [f"| {kind} | {' | '.join(cell(found[f, kind], kind) for f in families)} |" for kind in kinds]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    there = json.loads(Path(sys.argv[1]).read_text())
+    print(steps(there), prices(there), sep="\n\n")
