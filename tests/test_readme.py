@@ -31,5 +31,5 @@ def test_the_examples_of_a_new_gan_and_its_figure_run(tmp_path, monkeypatch):
 def test_every_experiment_and_setting_in_it_exists():
     for name, flags in re.findall(r"launch.py (?:train|show) (\w+/\w+)([^#\n]*)", README.read_text()):
         fields = {field.name for field in dataclasses.fields(registry.get(name).config)}
-        known = fields | {"workdir", "parallel", "devices", "coordinator", "processes", "process"}
+        known = fields | {"workdir", "parallel", "devices", "profile", "coordinator", "processes", "process"}
         assert {flag.replace("-", "_") for flag in re.findall(r"--([\w-]+)", flags)} <= known
