@@ -13,7 +13,7 @@ from jaxgan.parallel import Devices
 from jaxgan.registry import Config, Entry
 from jaxgan.train import train
 
-ROUNDS = 5
+ROUNDS = 3
 
 
 def rows(tiny: bool = False) -> Iterator[dict[str, Any]]:

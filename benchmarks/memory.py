@@ -32,11 +32,13 @@ def measure(work: Work) -> dict[str, Any]:
     """One row, in bytes; on the CPU by the process's resident memory from before the state is made."""
     game, source, place = works.game(work), works.source(work), Devices.take(1)
     rounds, key = make_rounds(game, source, work.batch), jax.random.key(0)
+    held = next(source.windows(key, 0)).arrays
+    names = rounds.names(held)
+    start = jax.jit(lambda: rounds.start(key), out_shardings=place.replicated)  # Compiled once: that takes memory too.
 
     def begin() -> tuple[Carry, Given]:
-        arrays = place.put(next(source.windows(key, 0)).arrays)
-        tally = place.put(metrics.Tally.empty(rounds.names(arrays), 1))
-        return Carry(place.make(lambda: rounds.start(key)), tally), Given(arrays, {}, key, np.int32(1))
+        tally = place.put(metrics.Tally.empty(names, 1))
+        return Carry(start(), tally), Given(place.put(held), {}, key, np.int32(1))
 
     begun = begin()
     play = place.compile(rounds.one(game.phases), SPLIT).lower(*begun).compile()
