@@ -26,7 +26,7 @@ WORKS["resnet_plain"] = dataclasses.replace(WORKS["resnet"], spectral=False)
     ],
 )
 def test_both_sides_have_the_same_losses_and_gradients(family, penalty):
-    equal.check(dataclasses.replace(WORKS[family], penalty=penalty, weight=2.0))
+    assert max(equal.check(dataclasses.replace(WORKS[family], penalty=penalty, weight=2.0)).values()) < 1e-9
 
 
 @pytest.mark.parametrize("seeds", [1, 2])
