@@ -31,7 +31,8 @@ def test_both_sides_have_the_same_losses_and_gradients(family, penalty):
 
 @pytest.mark.parametrize("seeds", [1, 2])
 def test_so_they_have_as_functions_of_stacked_parameters(seeds):
-    equal.check(dataclasses.replace(WORKS["mlp"], seeds=seeds, penalty="gp", weight=2.0), "functional")
+    work = dataclasses.replace(WORKS["mlp"], seeds=seeds, penalty="gp", weight=2.0)
+    assert max(equal.check(work, "functional").values()) < 1e-9
 
 
 def test_other_work_is_found_out(monkeypatch):
