@@ -25,7 +25,6 @@ from jaxgan.data import datasets
 from jaxgan.data.folder import folder
 from jaxgan.data.prepare import prepare
 from jaxgan.errors import Problem, Stopped, Unmet
-from jaxgan.memory import keep_freed
 from jaxgan.parallel import Devices, Parallel
 
 USAGE = """usage: python launch.py VERB ...
@@ -399,7 +398,6 @@ VERBS: dict[str, tuple[type, Callable[[Any], None]]] = {
 
 def main(words: list[str]) -> int:
     """Do what the words say; the exit code is 0, or what `jaxgan.errors` says."""
-    keep_freed()
     warnings.showwarning = lambda message, *_, **__: print(f"warning: {message}", file=sys.stderr)
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "jaxgan" / "xla"
     if not jax.config.jax_compilation_cache_dir:

@@ -12,7 +12,6 @@ import tyro
 
 from benchmarks import loop, memory, price, seeds, start, steps, works
 from jaxgan.errors import Problem
-from jaxgan.memory import keep_freed
 from jaxgan.registry import nearest
 from jaxgan.workdir import hardware, versions
 
@@ -73,5 +72,4 @@ def _torch() -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    keep_freed()
     main(tyro.cli(Options, prog="python -m benchmarks"))

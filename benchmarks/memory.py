@@ -15,7 +15,6 @@ import numpy as np
 from benchmarks import works
 from benchmarks.works import Work
 from jaxgan import metrics
-from jaxgan.memory import keep_freed
 from jaxgan.parallel import Devices
 from jaxgan.rounds import SPLIT, Carry, Given, make_rounds
 
@@ -76,6 +75,5 @@ def _status(name: str) -> int:
 
 
 if __name__ == "__main__":
-    keep_freed()
     (chosen,) = (work for work in works.ALL if work.name == sys.argv[1])
     print(json.dumps(measure(works.tiny(chosen) if "tiny" in sys.argv else works.here(chosen)[0])))

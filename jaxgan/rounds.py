@@ -16,6 +16,7 @@ from jaxgan.data.stream import Arrays
 from jaxgan.errors import Problem
 from jaxgan.game import Game, Phase, TrainState, init
 from jaxgan.metrics import Tally
+from jaxgan.threefry import unrolled
 from jaxgan.update import make_update
 
 
@@ -58,7 +59,7 @@ def make_rounds(game: Game, source: Source, batch_size: int) -> Rounds:
     sets = due_sets(game)
 
     def play(due: tuple[Phase, ...], carry: Carry, given: Given) -> Carry:
-        (state, tally), (_, data_key, noise_key) = carry, parts(given.key)
+        (state, tally), (_, data_key, noise_key) = carry, parts(unrolled(given.key))
         batch = source.batch({**given.arrays, **given.rows}, data_key, state.step, axis.positions(batch_size))
         after, metrics = update(due, state, batch, noise_key)
         return Carry(after, tally.add(state.step, metrics))

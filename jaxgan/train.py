@@ -19,6 +19,7 @@ from jaxgan.data.stream import Window, ahead
 from jaxgan.errors import Diverged, Failed, Stopped
 from jaxgan.evaluate.measures import During
 from jaxgan.game import Game, Network, TrainState
+from jaxgan.memory import keep_freed
 from jaxgan.parallel import Devices
 from jaxgan.progress import Progress
 from jaxgan.registry import Config, Entry, Experiment
@@ -136,7 +137,8 @@ def make_dispatch(game: Game, rounds: Rounds, windows: Iterator[Window], config:
         return given
 
     if jax.default_backend() == "cpu" and any(convolves(n) for n in game.networks):
-        # Inside a loop XLA's CPU backend runs convolutions four times slower.
+        # Inside a loop XLA's CPU backend runs convolutions up to four times slower.
+        keep_freed()
         one = {}
 
         def by_step(carry: Carry, step: int, end: int) -> tuple[Carry, int]:
