@@ -78,10 +78,13 @@ class Devices:
 
         return jax.tree.map(place, rows)
 
-    def compile(self, play: Callable[[Any, Any], Any], split: Any = False) -> Callable[[Any, Any], Any]:
+    def compile(
+        self, play: Callable[[Any, Any], Any], split: Any = False, options: dict[str, Any] | None = None
+    ) -> Callable[[Any, Any], Any]:
         """Compile `play(carry, given) -> carry`; the carry is laid out by `carried`, and donated.
 
         `split` says of which parts of what is given, a tree that begins as it does, each device gets its share alone.
+        `options` are the compiler's; `jax.pmap` takes none.
         """
         if self.parallel == "pmap":
             axes = 0, jax.tree.map(lambda s: 0 if s else None, split)
@@ -89,7 +92,7 @@ class Devices:
         # check_vma=False: else gradients in a replicated state arrive summed, and averaged they stay N times too big.
         specs = P(), jax.tree.map(lambda s: P(AXIS) if s else P(), split)
         mapped = jax.shard_map(play, mesh=self.mesh, in_specs=specs, out_specs=P(), check_vma=False)
-        return jax.jit(mapped, donate_argnums=0)
+        return jax.jit(mapped, donate_argnums=0, compiler_options=options)
 
     def map(self, f: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
         """Compile `f(shared, rows)`, which treats each of the rows [N, ...] by itself, to split them evenly."""

@@ -21,6 +21,7 @@ from jaxgan.evaluate.measures import During
 from jaxgan.game import Game, Network, TrainState
 from jaxgan.memory import keep_freed
 from jaxgan.parallel import Devices
+from jaxgan.products import compiler_options
 from jaxgan.progress import Progress
 from jaxgan.registry import Config, Entry, Experiment
 from jaxgan.rounds import SPLIT, Carry, Given, Rounds
@@ -149,7 +150,8 @@ def make_dispatch(game: Game, rounds: Rounds, windows: Iterator[Window], config:
 
         return by_step
 
-    many, rate = devices.compile(rounds.many, SPLIT), 0.0  # steps a second
+    options = compiler_options(game, config.batch_size // devices.mesh.size)
+    many, rate = devices.compile(rounds.many, SPLIT, options), 0.0  # steps a second
 
     def by_round(carry: Carry, step: int, end: int) -> tuple[Carry, int]:
         nonlocal rate
