@@ -28,7 +28,8 @@ from jaxgan.update import make_update
 def rows(work: Work, tiny: bool = False) -> Iterator[dict[str, Any]]:
     """One row: times, the ratio of the peer's to ours, and what part of the machine's peak our step reaches.
 
-    Both sides are checked to compute the same first; the peer is the fastest of PyTorch's variants.
+    Both sides are checked to compute the same first; the peer is the fastest of PyTorch's variants. Where that is one
+    of torch.func's, the fastest by `nn.Module` and an optimizer, as PyTorch is mostly written, is timed as well.
     """
     work = works.tiny(work) if tiny else work
     config = Config(steps=10**9, batch_size=work.batch, seeds=work.seeds)
@@ -46,12 +47,17 @@ def rows(work: Work, tiny: bool = False) -> Iterator[dict[str, Any]]:
         tried = clock.in_turns(peers, rounds=1 if tiny else 2, seconds=0.0 if tiny else 0.5)
         row["tried_ms"] = {name: float(f"{min(taken):.4g}") for name, taken in tried.items()}
         row["peer"] = min(row["tried_ms"], key=row["tried_ms"].get)
-        sides["peer"] = peers[row["peer"]]
+        row["module"] = min((v for v in row["tried_ms"] if "functional" not in v), key=row["tried_ms"].get)
+        sides |= {name: peers[row[name]] for name in ("peer", "module")}
+        if row["module"] == row["peer"]:
+            del row["module"], sides["module"]
     taken = clock.in_turns(sides, **limits)
     for name, times in taken.items():
         row |= clock.spread(f"{name}_ms", times)
     if "peer" in taken:
         row |= clock.ratios(taken["peer"], taken["ours"])
+    if "module" in taken:
+        row |= {f"module_{name}": n for name, n in clock.ratios(taken["module"], taken["ours"]).items()}
     row["flops"] = flops(work)
     row["flops_per_s"] = work.seeds * row["flops"] / statistics.median(taken["ours"]) * 1e3
     row["peak_flops_per_s"] = peak(work.dtype, 64 if tiny else None)

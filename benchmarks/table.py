@@ -22,17 +22,24 @@ Row = Mapping[str, Any]
 
 def steps(rows: Sequence[Row]) -> str:
     """Whole steps beside PyTorch's: milliseconds, the ratio and its range over the rounds, and the part of the peak."""
-    lines = ["| step | ours, ms | PyTorch, ms | ratio | goal | GFLOP/s, of peak |", "|---|---|---|---|---|---|"]
+    lines = [
+        "| step | ours, ms | PyTorch, ms | ratio | goal | beside `nn.Module` | GFLOP/s, of peak |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    spread = lambda row, name: f"{row[name]:.2f} ({row[f'{name}_low']:.2f} to {row[f'{name}_high']:.2f})"
     for row in (row for row in rows if "peer" in row):
         goal = GOALS.get(row["name"])
         mark = "" if goal is None else f"{goal:g}" if row["ratio"] >= goal else f"{goal:g}, **missed**"
-        eager = row["tried_ms"].get("eager")
-        theirs = f"{row['peer_ms']:.3g} ({row['peer']}; eager {eager:.3g})" if eager else f"{row['peer_ms']:.3g}"
-        lines.append(
-            f"| `{row['name']}`{'' if row['dtype'] == 'float32' else ', ' + row['dtype']} | {row['ours_ms']:.3g} "
-            f"| {theirs} | {row['ratio']:.2f} ({row['ratio_low']:.2f} to {row['ratio_high']:.2f}) | {mark} "
-            f"| {row['flops_per_s'] / 1e9:,.0f}, {row['part_of_peak']:.0%} |"
+        cells = (
+            f"`{row['name']}`{'' if row['dtype'] == 'float32' else ', ' + row['dtype']}",
+            f"{row['ours_ms']:.3g}",
+            f"{row['peer_ms']:.3g} ({row['peer']})",
+            spread(row, "ratio"),
+            mark,
+            f"{spread(row, 'module_ratio')}, {row['module']}" if "module" in row else "the same",
+            f"{row['flops_per_s'] / 1e9:,.0f}, {row['part_of_peak']:.0%}",
         )
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
