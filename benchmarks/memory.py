@@ -15,8 +15,10 @@ import numpy as np
 from benchmarks import works
 from benchmarks.works import Work
 from jaxgan import metrics
+from jaxgan.memory import keep_freed
 from jaxgan.parallel import Devices
 from jaxgan.rounds import SPLIT, Carry, Given, make_rounds
+from jaxgan.train import convolves
 
 
 def rows(tiny: bool = False) -> Iterator[dict[str, Any]]:
@@ -31,6 +33,8 @@ def measure(work: Work) -> dict[str, Any]:
     """One row, in bytes; on the CPU by the process's resident memory from before the state is made."""
     game, source, place = works.game(work), works.source(work), Devices.take(1)
     rounds, key = make_rounds(game, source, work.batch), jax.random.key(0)
+    if any(map(convolves, game.networks)):
+        keep_freed()  # As training does.
     held = next(source.windows(key, 0)).arrays
     names = rounds.names(held)
     start = jax.jit(lambda: rounds.start(key), out_shardings=place.replicated)  # Compiled once: that takes memory too.

@@ -53,6 +53,32 @@ def prices(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
+def others(rows: Sequence[Row]) -> str:
+    """What is measured of this project alone, with its goal if there is one."""
+    lines = ["| what | measured | goal |", "|---|---|---|"]
+    for row in rows:
+        kind, _, name = row["name"].partition("/")
+        if kind == "loop":
+            share = f"{row['ratio']:.2f} ({row['ratio_low']:.2f} to {row['ratio_high']:.2f})"
+            lines.append(f"| speed of `train`, all logs on, as a part of the bare round's, `{name}` | {share} | 0.95 |")
+        elif kind == "seeds" and row["seeds"] > 1:
+            found = f"{row['steps_per_s']:,.0f}, {row['ratio']:.2f} times those of one"
+            lines.append(
+                f"| {row['seeds']} seeds of `{name.rpartition('/')[0]}`, steps a second together | {found} | |"
+            )
+        elif name == "import":
+            lines.append(f"| `import jaxgan` | {row['import_s']} s | |")
+        elif kind == "start":
+            goal = "8 s; 4 s" if name == "r3gan/ring" else ""
+            found = f"{row['cold_s']:.1f} s; {row['warm_s']:.1f} s"
+            lines.append(f"| start to the end of the first step, cold; warm cache, `{name}` | {found} | {goal} |")
+        elif kind == "memory":
+            lines.append(
+                f"| most memory, in multiples of state, data and temporaries, `{name}` | {row['ratio']:.2f} | 1.3 |"
+            )
+    return "\n".join(lines)
+
+
 if __name__ == "__main__":
     there = json.loads(Path(sys.argv[1]).read_text())
-    print(steps(there), prices(there), sep="\n\n")
+    print(steps(there), prices(there), others(there), sep="\n\n")
