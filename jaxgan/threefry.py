@@ -25,6 +25,7 @@ def unrolled(key: Array) -> Array:
     return jax.random.wrap_key_data(jax.random.key_data(key), impl=IMPLEMENTATION)
 
 
+@jax.jit  # Traced and lowered once for all draws of a shape.
 def encipher(key: Array, high: Array, low: Array) -> Words:
     """The counters (high, low) under a key [2], all uint32: two words, each of the counters' shape."""
     keys = key[0], key[1], key[0] ^ key[1] ^ jnp.uint32(PARITY)
