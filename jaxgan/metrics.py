@@ -1,10 +1,12 @@
 """Metrics: summed on the device while a round runs, fetched once a log period, written as one JSON object a line."""
 
+import contextlib
 import dataclasses
 import json
 import math
 import os
-from collections.abc import Iterable, Mapping
+import sys
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +82,8 @@ class Writer:
         os.replace(fresh, self.path)
         self.file = self.path.open("a", buffering=1)
         try:
-            import tensorboardX
+            with without("torch"):
+                import tensorboardX
         except ImportError:
             self.board = None
         else:
@@ -99,6 +102,19 @@ class Writer:
         self.file.close()
         if self.board is not None:
             self.board.close()
+
+
+@contextlib.contextmanager
+def without(name: str) -> Iterator[None]:
+    """While inside, a module that was not imported before cannot be: tensorboardX would take seconds for torch."""
+    absent = name not in sys.modules
+    if absent:
+        sys.modules[name] = None
+    try:
+        yield
+    finally:
+        if absent:
+            del sys.modules[name]
 
 
 def read(path: Path) -> list[dict[str, Any]]:
