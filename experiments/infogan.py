@@ -20,7 +20,6 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import Array
-from scipy.optimize import linear_sum_assignment
 
 from experiments import testbeds
 from jaxgan import figures, latents, losses, metrics, optim, penalties, plots
@@ -133,6 +132,8 @@ def agreement(points: np.ndarray, code: np.ndarray) -> float:
 
     The matching is the best one (Hungarian), so that chance is somewhat above 1 / 8.
     """
+    from scipy.optimize import linear_sum_assignment  # Takes a moment to import.
+
     distance = np.linalg.norm(points[:, None] - DATA.modes, axis=-1)
     near = distance.min(1) <= 3 * DATA.std
     counts = np.zeros([CODES, CODES])

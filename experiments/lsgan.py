@@ -18,7 +18,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from scipy.ndimage import gaussian_filter
 
 from experiments import imagesets, testbeds
 from jaxgan import figures, latents, losses, metrics, pictures, plots, registry
@@ -202,6 +201,8 @@ def fig6() -> Figure:
         return numbers | {"data_heat": heat(np.asarray(draw))}
 
     def plot(found: Mapping[str, Any]) -> Any:
+        from scipy.ndimage import gaussian_filter  # Takes a moment to import.
+
         page, axes = plots.panels(2, len(found["steps"]) + 1, height=1.25)
         for row, name in zip(axes, ("LSGAN", "GAN"), strict=True):
             for k, (ax, counts) in enumerate(zip(row, [*found[f"{name}_heat"], found["data_heat"]], strict=True)):

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import scipy.linalg
 
 from jaxgan import figures, plots
 from jaxgan.evaluate.frechet import frechet_distance, moments
@@ -30,12 +29,14 @@ def fid_unit() -> Figure:
     d, sizes, draws = 16, (100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000), 20
 
     def measure(runs: figures.Looks) -> figures.Numbers:
+        from scipy.linalg import sqrtm  # Takes a moment to import.
+
         rng = np.random.default_rng(0)
         gap, roots = rng.normal(size=d) / d**0.5, rng.normal(size=[2, d, d]) / d**0.5
         draw = lambda n, which: rng.normal(size=[n, d]) @ roots[which].T + which * gap
         a, b = (root @ root.T for root in roots)
         # The formula as it is written, at the true moments: nothing is shared with what it judges.
-        true = gap @ gap + np.trace(a + b - 2 * scipy.linalg.sqrtm(a @ b).real)
+        true = gap @ gap + np.trace(a + b - 2 * sqrtm(a @ b).real)
         estimate = lambda n, which: frechet_distance(moments([draw(n, 0)]), moments([draw(n, which)]))
         apart, alike = (np.array([[estimate(n, w) for n in sizes] for _ in range(draws)]) for w in (1, 0))
         one = moments([draw(1_000, 0)])

@@ -3,7 +3,6 @@
 import itertools
 
 import numpy as np
-from scipy.special import rel_entr
 
 
 def inception_score(posteriors: np.ndarray, splits: int = 10) -> tuple[float, float]:
@@ -17,6 +16,8 @@ def inception_score(posteriors: np.ndarray, splits: int = 10) -> tuple[float, fl
     References:
         Salimans et al. 2016, section 4.
     """
+    from scipy.special import rel_entr  # Takes a moment to import.
+
     p = np.asarray(posteriors, np.float64)
     if not (np.allclose(p.sum(1), 1.0, atol=1e-3) and p.min() >= 0):
         raise ValueError("posteriors must be at least 0 and sum to 1 in each row; give softmax(logits)")
