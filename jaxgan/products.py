@@ -15,8 +15,8 @@ ONE_CORE = 2**18, 2**23  # multiplications in a product: worth all cores, and YN
 def compiler_options(game: Game, batch: int) -> dict[str, Any]:
     """XLA's options for a game of fully connected networks on batches of this size: those by which it is faster.
 
-    YNNPACK, XLA's choice, takes one core for products for which Eigen takes all; the smaller and the larger it does
-    faster (on two cores a step takes 0.7 of the time at 128 units and a batch of 256, and 1.35 at 1,024 and 128).
+    YNNPACK, XLA's choice, takes one core for products for which Eigen takes all; it is the faster for smaller ones and
+    for larger ones.
     """
     if jax.default_backend() != "cpu" or not _known():
         return {}
