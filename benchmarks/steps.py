@@ -47,10 +47,10 @@ def rows(work: Work, tiny: bool = False) -> Iterator[dict[str, Any]]:
         tried = clock.in_turns(peers, rounds=1 if tiny else 2, seconds=0.0 if tiny else 0.5)
         row["tried_ms"] = {name: float(f"{min(taken):.4g}") for name, taken in tried.items()}
         row["peer"] = min(row["tried_ms"], key=row["tried_ms"].get)
-        row["module"] = min((v for v in row["tried_ms"] if "functional" not in v), key=row["tried_ms"].get)
-        sides |= {name: peers[row[name]] for name in ("peer", "module")}
-        if row["module"] == row["peer"]:
-            del row["module"], sides["module"]
+        sides["peer"] = peers[row["peer"]]
+        if "functional" in row["peer"]:
+            row["module"] = min((v for v in row["tried_ms"] if "functional" not in v), key=row["tried_ms"].get)
+            sides["module"] = peers[row["module"]]
     taken = clock.in_turns(sides, **limits)
     for name, times in taken.items():
         row |= clock.spread(f"{name}_ms", times)
