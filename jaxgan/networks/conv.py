@@ -15,6 +15,8 @@ from jax import Array, lax
 from jaxgan.networks import trilinear, winograd
 from jaxgan.networks.trilinear import Form, Padding, Pair
 
+FEW_GROUPS = 16  # so many are written out; more would compile for long
+
 
 def conv2d(x: Array, kernel: Array, strides: Pair = (1, 1), padding: str | Padding = "SAME", groups: int = 1) -> Array:
     """Convolve x [B, H, W, I] with kernel [h, w, I / groups, O], as `lax.conv_general_dilated` does."""
@@ -67,6 +69,8 @@ _closed.defvjp(_forward, _backward)
 
 def _by_hand(form: Form, *operands: Array | None) -> Array:
     """The fastest of the formulations for the CPU."""
+    if 1 < form.groups <= FEW_GROUPS or (form.groups > 1 and operands[1] is None):
+        return trilinear.by_group(_by_hand, form, *operands)
     (dtype,) = {t.dtype for t in operands if t is not None}
     if winograd.suits(form, dtype):
         return winograd.evaluate(form, *operands)
