@@ -67,6 +67,7 @@ def _backward(residuals, cotangent):
 _closed.defvjp(_forward, _backward)
 
 
+@jax.jit  # Traced once for all layers alike.
 def _by_hand(form: Form, *operands: Array | None) -> Array:
     """The fastest of the formulations for the CPU."""
     if 1 < form.groups <= FEW_GROUPS or (form.groups > 1 and operands[1] is None):

@@ -10,13 +10,15 @@ operand's map. The error of float32 is about that of the sum.
 """
 
 import math
+from collections.abc import Iterable
 
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
-from jax.typing import ArrayLike
 
 from jaxgan.networks.trilinear import Form, Pair, fit, map_chunks, sum_over_chunks
+
+Weights = tuple[tuple[float, ...], ...]
 
 # By r, the maps of one axis to its r + 1 points: of r taps, of the r + 1 pixels under two outputs, of two outputs.
 TAPS = {2: ((1, 0), (1, 1), (0, 1)), 3: ((1, 0, 0), (0.5, 0.5, 0.5), (0.5, -0.5, 0.5), (0, 0, 1))}
@@ -62,31 +64,24 @@ def _image_points(form: Form, r: int, tiles: Pair, x: Array) -> Array:
     n, m = 2 * th + r - 1, 2 * tw + r - 1
     x = lax.pad(x, jnp.zeros((), x.dtype), _edges(form, n, m))
     x = x.reshape(b, n, sh, m, sw, c).swapaxes(2, 3).reshape(b, n, m, -1)
-    at = lambda i, j: x[:, i : i + 2 * th - 1 : 2, j : j + 2 * tw - 1 : 2]
-    points = _both_axes(PIXELS[r], [[at(i, j) for j in range(r + 1)] for i in range(r + 1)])
-    return points.reshape(len(points), -1, sh * sw * c)
+    x = _stacked(PIXELS[r], [x[:, i : i + 2 * th - 1 : 2] for i in range(r + 1)], 0)
+    x = _mapped(PIXELS[r], [x[:, :, :, j : j + 2 * tw - 1 : 2] for j in range(r + 1)], 1)
+    return x.reshape((r + 1) ** 2, -1, sh * sw * c)
 
 
 def _image(form: Form, r: int, tiles: Pair, points: Array) -> Array:
     """The transpose of `_image_points`: images, where tiles overlap their sum."""
     (sh, sw), (th, tw), c = form.strides, tiles, form.x_shape[3]
-    points = points.reshape(r + 1, r + 1, -1, th, tw, sh * sw * c)
 
-    def pixel(i: int, j: int) -> Array:
-        """Pixel (i, j) of each tile."""
-        weights = {(p, q): PIXELS[r][p][i] * PIXELS[r][q][j] for p in range(r + 1) for q in range(r + 1)}
-        first, *rest = (w * points[at] if w != 1 else points[at] for at, w in weights.items() if w)
-        return sum(rest, first)
+    def pixels(terms: list[Array], axis: int) -> Array:
+        """Pixels of tiles along an axis, [tiles + 1, 2] in its place: two are a tile's first, or the last of another."""
+        of_tile = [_sum(weights, terms) for weights in _transposed(PIXELS[r])]
+        edge = [(0, 0)] * terms[0].ndim
+        met = lambda i, y: jnp.pad(of_tile[i + 2 * y], [*edge[:axis], (y, 1 - y), *edge[axis + 1 :]])
+        return jnp.stack([sum(met(i, y) for y in (0, 1) if i + 2 * y <= r) for i in (0, 1)], axis + 1)
 
-    def met(i: int, j: int) -> Array:
-        """Pixel (i, j) of each tile, and those of the tiles before that lie there too."""
-        overlaps = [(y, z) for y in (0, 1) for z in (0, 1) if max(i + 2 * y, j + 2 * z) <= r]
-        first, *rest = (
-            jnp.pad(pixel(i + 2 * y, j + 2 * z), ((0, 0), (y, 1 - y), (z, 1 - z), (0, 0))) for y, z in overlaps
-        )
-        return sum(rest, first)
-
-    x = jnp.stack([jnp.stack([met(i, j) for j in (0, 1)], 3) for i in (0, 1)], 2)  # b, th + 1, 2, tw + 1, 2, s s c
+    x = pixels(list(points.reshape(r + 1, r + 1, -1, th, tw, sh * sw * c)), 2)
+    x = pixels(list(x), 3)  # b, th + 1, 2, tw + 1, 2, s s c
     n, m = 2 * th + 2, 2 * tw + 2
     x = x.reshape(-1, n, m, sh, sw, c).swapaxes(2, 3).reshape(-1, n * sh, m * sw, c)
     return lax.pad(x, jnp.zeros((), x.dtype), [(-low, -high, 0) for low, high, _ in _edges(form, n, m)])
@@ -103,8 +98,11 @@ def _kernel_points(form: Form, r: int, kernel: Array) -> Array:
     (sh, sw), (i, o) = form.strides, kernel.shape[2:]
     if form.turned:
         taps = kernel[::-1, ::-1].reshape(r, sh, r, sw, i, o).transpose(0, 2, 4, 1, 3, 5).reshape(r, r, i, -1)
-        return _both_axes(TAPS[r], taps).swapaxes(1, 2)
-    return _both_axes(TAPS[r], kernel.reshape(r, sh, r, sw, i, o).swapaxes(1, 2).reshape(r, r, -1, o))
+    else:
+        taps = kernel.reshape(r, sh, r, sw, i, o).swapaxes(1, 2).reshape(r, r, -1, o)
+    points = _mapped(TAPS[r], list(_mapped(TAPS[r], list(taps), 1)), 1)
+    points = points.reshape(-1, *taps.shape[2:])
+    return points.swapaxes(1, 2) if form.turned else points
 
 
 def _kernel(form: Form, r: int, points: Array) -> Array:
@@ -121,25 +119,36 @@ def _output_points(r: int, tiles: Pair, g: Array) -> Array:
     """Outputs [B, h, w, O] at the points, [(r + 1)², B tiles, O]."""
     (_, h, w, o), (th, tw) = g.shape, tiles
     g = jnp.pad(g, ((0, 0), (0, 2 * th - h), (0, 2 * tw - w), (0, 0)))
-    points = _both_axes(OUTPUTS[r], [[g[:, i::2, j::2] for j in (0, 1)] for i in (0, 1)])
-    return points.reshape(len(points), -1, o)
+    g = _stacked(OUTPUTS[r], [g[:, i::2] for i in (0, 1)], 0)
+    g = _mapped(OUTPUTS[r], [g[:, :, :, j::2] for j in (0, 1)], 1)
+    return g.reshape((r + 1) ** 2, -1, o)
 
 
 def _output(points: Array, r: int, tiles: Pair, size: Pair) -> Array:
     """The transpose of `_output_points`: outputs of h x w pixels."""
     (th, tw), (h, w), o = tiles, size, points.shape[-1]
-    cells = _both_axes(np.transpose(OUTPUTS[r]), points.reshape(r + 1, r + 1, -1, th, tw, o))
-    outputs = cells.reshape(2, 2, -1, th, tw, o).transpose(2, 3, 0, 4, 1, 5)
-    return outputs.reshape(-1, 2 * th, 2 * tw, o)[:, :h, :w]
+    cells = _stacked(_transposed(OUTPUTS[r]), list(points.reshape(r + 1, r + 1, -1, th, tw, o)), 3)
+    cells = _mapped(_transposed(OUTPUTS[r]), list(cells), 4)  # b, th, 2, tw, 2, o
+    return cells.reshape(-1, 2 * th, 2 * tw, o)[:, :h, :w]
 
 
-def _both_axes(weights: ArrayLike, terms: Array | list[list[Array]]) -> Array:
-    """The same map [n, m] along both axes of m x m terms: n² sums, row by row. One loop for all of them."""
-    n, m = np.shape(weights)
-    weights = np.einsum("pi,qj->ijpq", weights, weights).reshape(m, m, n * n)
-    total = 0.0
-    for i in range(m):
-        for j in range(m):
-            term = terms[i][j][None]
-            total = total + jnp.asarray(weights[i, j], term.dtype).reshape(-1, *[1] * (term.ndim - 1)) * term
-    return total
+def _mapped(weights: Weights, terms: list[Array], axis: int) -> Array:
+    """A map of one axis, given as the terms along it: its sums as a new axis, in one loop, which compiles soon."""
+    ones = [1] * terms[0].ndim
+    column = lambda i: jnp.array([row[i] for row in weights], terms[i].dtype).reshape(*ones[:axis], -1, *ones[axis:])
+    return sum(column(i) * jnp.expand_dims(term, axis) for i, term in enumerate(terms))
+
+
+def _stacked(weights: Weights, terms: list[Array], axis: int) -> Array:
+    """The same sum by sum, with nothing for zeros: the faster where XLA would fuse it with the map that follows."""
+    return jnp.stack([_sum(row, terms) for row in weights], axis)
+
+
+def _sum(weights: Iterable[float], terms: list[Array]) -> Array:
+    """The terms by their weights, without those of weight 0."""
+    first, *rest = (t if w == 1 else w * t for w, t in zip(weights, terms, strict=True) if w)
+    return sum(rest, first)
+
+
+def _transposed(weights: Weights) -> Weights:
+    return tuple(zip(*weights, strict=True))
