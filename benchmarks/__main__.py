@@ -10,7 +10,7 @@ from typing import Any
 
 import tyro
 
-from benchmarks import loop, memory, price, seeds, start, steps, works
+from benchmarks import compile, loop, memory, price, seeds, start, steps, works
 from jaxgan.errors import Problem
 from jaxgan.registry import nearest
 from jaxgan.workdir import hardware, versions
@@ -25,7 +25,7 @@ def entries() -> Mapping[str, Rows]:
         for sized in works.here(work):
             yield from steps.rows(sized, tiny)
 
-    apart = {"price": price.rows, "loop": loop.rows, "seeds": seeds.rows, "start": start.rows, "memory": memory.rows}
+    apart = {m.__name__.rpartition(".")[2]: m.rows for m in (price, loop, seeds, start, compile, memory)}
     return {work.name: functools.partial(step, work) for work in works.ALL} | apart
 
 
@@ -35,7 +35,7 @@ class Options:
 
     Whole steps beside PyTorch's where torch is installed: ring_mlp_128, ring_mlp_32, ring_mlp_32_seeds_8, mnist_mlp,
     dcgan_wgan_gp, dcgan_r1, dcgan_none, sngan_resnet_hinge, r3gan_r1_r2. Of this project alone: price (of penalties),
-    loop (`train` against its rounds), seeds, start, memory.
+    loop (`train` against its rounds), seeds, start, compile (with our convolutions and with lax's), memory.
     """
 
     names: tyro.conf.Positional[tuple[str, ...]] = ()  # all if none is given

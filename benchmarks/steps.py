@@ -1,5 +1,6 @@
 """Whole training steps of this project and, where torch is installed, of the same game in PyTorch, in turns."""
 
+import contextlib
 import dataclasses
 import functools
 import importlib.util
@@ -18,6 +19,7 @@ from benchmarks.works import Work
 from jaxgan import metrics, run
 from jaxgan.data.source import Source
 from jaxgan.game import Game
+from jaxgan.networks import conv, trilinear
 from jaxgan.parallel import Devices
 from jaxgan.registry import Config
 from jaxgan.rounds import Carry, Rounds, make_rounds, over_seeds
@@ -120,14 +122,22 @@ def _peers(work: Work) -> dict[str, clock.Play]:
 
 def flops(work: Work) -> float:
     """Operations of one seed's step in the plain formulation, by XLA's count: none with padding's zeros, none twice."""
-    game, source = works.game(dataclasses.replace(work, dtype="float32")), works.source(work)
-    arrays = next(source.windows(jax.random.key(0), 0)).like
+    with native():
+        return lowered(dataclasses.replace(work, dtype="float32")).compile().cost_analysis()["flops"]
 
-    def update(state: Any, batch: Any, key: jax.Array) -> Any:
-        return make_update(game)(game.phases, state, batch, key)
 
+def lowered(work: Work) -> jax.stages.Lowered:
+    """One seed's step, on given data and noise, before it is compiled."""
+    game, source = works.game(work), works.source(work)
     rounds, key = make_rounds(game, source, work.batch), jax.random.key(0)
+    arrays = next(source.windows(key, 0)).like
     state = jax.eval_shape(rounds.start, key)
     batch = jax.eval_shape(lambda a, k: source.batch(a, k, jnp.int32(0), jnp.arange(work.batch)), arrays, key)
-    with mock.patch.object(jax, "default_backend", return_value="gpu"):  # Where convolutions are `lax`'s.
-        return jax.jit(update).lower(state, batch, key).compile().cost_analysis()["flops"]
+    return jax.jit(functools.partial(make_update(game), game.phases)).lower(state, batch, key)
+
+
+@contextlib.contextmanager
+def native() -> Iterator[None]:
+    """While inside, convolutions are `lax`'s."""
+    with mock.patch.object(conv, "_trilinear", functools.partial(trilinear.upright, trilinear.native)):
+        yield

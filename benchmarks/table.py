@@ -72,6 +72,9 @@ def others(rows: Sequence[Row]) -> str:
             goal = "8 s; 4 s" if name == "r3gan/ring" else ""
             found = f"{row['cold_s']:.1f} s; {row['warm_s']:.1f} s"
             lines.append(f"| start to the end of the first step, cold; warm cache, `{name}` | {found} | {goal} |")
+        elif kind == "compile":
+            found = f"{row['ours_s']:.1f} s, {row['ratio']:.2f} times those with `lax`'s convolutions"
+            lines.append(f"| to trace and compile a step, `{name}` | {found} | 1.5 |")
         elif kind == "memory":
             lines.append(
                 f"| most memory, in multiples of state, data and temporaries, `{name}` | {row['ratio']:.2f} | 1.3 |"

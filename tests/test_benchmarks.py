@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from benchmarks import clock, loop, memory, price, seeds, start, steps, works
+from benchmarks import clock, compile, loop, memory, price, seeds, start, steps, works
 
 
 @pytest.mark.parametrize(
@@ -14,6 +14,7 @@ from benchmarks import clock, loop, memory, price, seeds, start, steps, works
         (loop.rows, {"bare_ms", "train_ms", "ratio"}),
         (seeds.rows, {"steps_per_s", "ratio"}),
         (price.rows, {"ms", "ratio"}),
+        (compile.rows, {"ours_s", "native_s", "ratio"}),
         (memory.rows, {"peak", "needed"}),
     ],
 )

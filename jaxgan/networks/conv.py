@@ -72,8 +72,8 @@ def _by_hand(form: Form, *operands: Array | None) -> Array:
     """The fastest of the formulations for the CPU."""
     if 1 < form.groups <= FEW_GROUPS or (form.groups > 1 and operands[1] is None):
         return trilinear.by_group(_by_hand, form, *operands)
-    (dtype,) = {t.dtype for t in operands if t is not None}
-    if winograd.suits(form, dtype):
+    dtypes = {t.dtype for t in operands if t is not None}
+    if len(dtypes) == 1 and winograd.suits(form, *dtypes):
         return winograd.evaluate(form, *operands)
     return trilinear.upright(trilinear.by_products, form, *operands)
 

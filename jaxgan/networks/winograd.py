@@ -74,7 +74,7 @@ def _image(form: Form, r: int, tiles: Pair, points: Array) -> Array:
     (sh, sw), (th, tw), c = form.strides, tiles, form.x_shape[3]
 
     def pixels(terms: list[Array], axis: int) -> Array:
-        """Pixels of tiles along an axis, [tiles + 1, 2] in its place: two are a tile's first, or the last of another."""
+        """Pixels of tiles along an axis, [tiles + 1, 2] in its place: a pair ends one tile and begins the next."""
         of_tile = [_sum(weights, terms) for weights in _transposed(PIXELS[r])]
         edge = [(0, 0)] * terms[0].ndim
         met = lambda i, y: jnp.pad(of_tile[i + 2 * y], [*edge[:axis], (y, 1 - y), *edge[axis + 1 :]])
