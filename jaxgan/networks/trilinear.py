@@ -53,9 +53,9 @@ def upright(evaluate: Evaluate, form: Form, x: Array | None, kernel: Array | Non
 
 
 def by_group(evaluate: Evaluate, form: Form, x: Array | None, kernel: Array | None, g: Array | None) -> Array:
-    """Evaluate group by group, each a convolution of its own; kernel gradients in a loop, which compiles once.
+    """Evaluate group by group, each a convolution of its own: up to four times faster than `lax` takes them together.
 
-    In a loop other maps are slow. With them written out, ten groups take a fifth of the time that `lax` takes for all.
+    Kernel gradients go in a loop, which compiles once; in it other maps would be slow, and are written out.
     """
     h, w, i, o = form.kernel_shape
     each = o // form.groups
