@@ -33,6 +33,7 @@ CASES = [  # size, kernel, strides, padding
 @pytest.fixture(autouse=True)
 def _float64(monkeypatch):
     monkeypatch.setattr(winograd, "LEAST", 0)
+    jax.clear_caches()  # What was traced by other constants.
     with jax.enable_x64(True):
         yield
 
