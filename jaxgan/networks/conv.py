@@ -70,7 +70,7 @@ _closed.defvjp(_forward, _backward)
 @jax.jit  # Traced once for all layers alike.
 def _by_hand(form: Form, *operands: Array | None) -> Array:
     """The fastest of the formulations for the CPU."""
-    if 1 < form.groups <= FEW_GROUPS or (form.groups > 1 and operands[1] is None):
+    if form.groups > 1 and (form.groups <= FEW_GROUPS or operands[1] is None):
         return trilinear.by_group(_by_hand, form, *operands)
     dtypes = {t.dtype for t in operands if t is not None}
     if len(dtypes) == 1 and winograd.suits(form, *dtypes):
