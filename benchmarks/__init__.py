@@ -1,1 +1,1 @@
-"""What is measured, runnable by anyone: `python -m benchmarks [NAME ...] [--json FILE]`."""
+"""Benchmarks of training steps, memory, compile and start times: `python -m benchmarks [NAME ...] [--json FILE]`."""

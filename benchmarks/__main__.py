@@ -1,8 +1,9 @@
-"""Run the benchmarks named, or all, print their rows, and write them as JSON."""
+"""Runs the named benchmarks, or all of them, prints their rows, and writes them as JSON."""
 
 import dataclasses
 import datetime
 import functools
+import importlib.metadata
 import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -10,64 +11,72 @@ from typing import Any
 
 import tyro
 
-from benchmarks import compile, loop, memory, price, seeds, start, steps, works
-from jaxgan.errors import Problem
-from jaxgan.registry import nearest
-from jaxgan.workdir import hardware, versions
+from benchmarks import compile, loop, memory, price, seeds, start, steps, workloads
+from benchmarks.workloads import Workload
+from jaxgan.errors import UserError, did_you_mean
+from jaxgan.training.workdir import hardware, versions
 
-Rows = Callable[[bool], Iterator[dict[str, Any]]]
+Rows = Callable[[bool], Iterator[dict[str, Any]]]  # (tiny) -> rows
+
+# Benchmarks of this project alone, without PyTorch.
+OWN: Mapping[str, Rows] = {
+    "price": price.rows,
+    "loop": loop.rows,
+    "seeds": seeds.rows,
+    "start": start.rows,
+    "compile": compile.rows,
+    "memory": memory.rows,
+}
 
 
 def entries() -> Mapping[str, Rows]:
-    """All there are, by name: each step that has a peer, and what is measured of this project alone."""
+    """Returns all benchmarks by name: the whole step of each workload, then those of this project alone."""
 
-    def step(work: works.Work, tiny: bool) -> Iterator[dict[str, Any]]:
-        for sized in works.here(work):
+    def step_rows(workload: Workload, tiny: bool) -> Iterator[dict[str, Any]]:
+        for sized in workloads.for_this_backend(workload):
             yield from steps.rows(sized, tiny)
 
-    apart = {m.__name__.rpartition(".")[2]: m.rows for m in (price, loop, seeds, start, compile, memory)}
-    return {work.name: functools.partial(step, work) for work in works.ALL} | apart
+    return {w.name: functools.partial(step_rows, w) for w in workloads.WORKLOADS} | OWN
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """Measure.
+    """Runs benchmarks.
 
-    Whole steps beside PyTorch's where torch is installed: ring_mlp_128, ring_mlp_32, ring_mlp_32_seeds_8, mnist_mlp,
-    dcgan_wgan_gp, dcgan_r1, dcgan_none, sngan_resnet_hinge, r3gan_r1_r2. Of this project alone: price (of penalties),
-    loop (`train` against its rounds), seeds, start, compile (with our convolutions and with lax's), memory.
+    Whole training steps, compared with PyTorch if torch is installed: ring_mlp_128, ring_mlp_32, ring_mlp_32_seeds_8,
+    mnist_mlp, dcgan_wgan_gp, dcgan_r1, dcgan_none, sngan_resnet_hinge, r3gan_r1_r2. Of this project alone: price (cost
+    of penalties), loop (`train` against its bare compiled loop), seeds, start, compile (with our convolutions and with
+    those of lax), memory.
     """
 
     names: tyro.conf.Positional[tuple[str, ...]] = ()  # all if none is given
-    json: Path | None = None  # the rows are written here, after each one
-    tiny: bool = False  # run everything once, to see that it runs; the numbers mean nothing
+    json: Path | None = None  # file to which the rows are written, after each one
+    tiny: bool = False  # run everything once on small inputs, to test that it runs; the numbers mean nothing
 
 
 def main(options: Options) -> None:
-    """Measure, print each row as a line of JSON, and keep them."""
-    there, rows = entries(), []
+    """Runs the benchmarks and prints each row as a line of JSON. Raises UserError for an unknown name."""
+    known, rows = entries(), []
     for name in options.names:
-        if name not in there:
-            raise Problem(f"no benchmark {name!r}; {nearest(name, there)}")
-    where = {
+        if name not in known:
+            raise UserError(f"no benchmark {name!r}; {did_you_mean(name, known)}")
+    environment = {
         "hardware": hardware(),
-        "versions": versions() | _torch(),
+        "versions": versions() | _torch_version(),
         "date": datetime.date.today().isoformat(),
     }
-    for name in options.names or there:
-        for row in there[name](options.tiny):
+    for name in options.names or known:
+        for row in known[name](options.tiny):
             print(json.dumps(row), flush=True)
-            rows.append(row | where)
+            rows.append(row | environment)
             if options.json:
                 options.json.write_text(json.dumps(rows, indent=2) + "\n")
 
 
-def _torch() -> dict[str, str]:
-    from importlib import metadata
-
+def _torch_version() -> dict[str, str]:
     try:
-        return {"torch": metadata.version("torch")}
-    except metadata.PackageNotFoundError:
+        return {"torch": importlib.metadata.version("torch")}
+    except importlib.metadata.PackageNotFoundError:
         return {}
 
 

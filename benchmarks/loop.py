@@ -1,4 +1,4 @@
-"""Training with logs, pictures, evaluations and checkpoints, against the bare compiled round."""
+"""The speed of `train` with logs, previews, evaluations and checkpoints, relative to its bare compiled loop."""
 
 import dataclasses
 import tempfile
@@ -8,57 +8,67 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from benchmarks import clock, steps
-from jaxgan import metrics, registry, train
-from jaxgan.parallel import Devices
-from jaxgan.registry import Config, Entry
-from jaxgan.train import Dispatch
+from benchmarks import steps, timing
+from benchmarks.timing import RunSteps
+from jaxgan.runs import registry
+from jaxgan.training import trainer
+from jaxgan.training.devices import Devices
+from jaxgan.training.experiment import Config, Experiment
+from jaxgan.training.metric_log import read_log
+from jaxgan.training.trainer import Dispatch
 
 ROUNDS = 3
-APART = 2.0  # seconds of training between two pieces of the bare round
+INTERVAL = 2.0  # seconds of training between two measurements of the bare loop
 
 
 def rows(tiny: bool = False) -> Iterator[dict[str, Any]]:
-    """Milliseconds a step of both, in turn, and the part of the bare round's speed that training reaches."""
-    for name, length in (("r3gan/ring", 10_000), ("r3gan/digits", 10_000), ("r3gan/digits_conv", 3_000)):
+    """Yields one row per experiment: milliseconds per step of both, and the fraction of the bare speed that remains."""
+    for name, num_steps in (("r3gan/ring", 10_000), ("r3gan/digits", 10_000), ("r3gan/digits_conv", 3_000)):
         entry = registry.get(name)
-        config = dataclasses.replace(entry.config, steps=entry.config.log_every * 2 if tiny else length)
+        config = dataclasses.replace(entry.config, steps=entry.config.log_every * 2 if tiny else num_steps)
         experiment = entry.build(config)
-        bare = steps.player(experiment.game, experiment.source, config)
-        bare(1)
-        pairs = [_both(entry, config, bare, 0.0 if tiny else APART) for _ in range(1 if tiny else ROUNDS)]
-        alone, whole = zip(*pairs, strict=True)
-        part = clock.ratios(alone, whole)
-        yield {"name": f"loop/{name}"} | clock.spread("bare_ms", alone) | clock.spread("train_ms", whole) | part
+        run_bare = steps.make_runner(experiment.game, experiment.source, config)
+        run_bare(1)
+        interval, rounds = (0.0, 1) if tiny else (INTERVAL, ROUNDS)
+        pairs = [_bare_and_train_ms(name, experiment, config, run_bare, interval) for _ in range(rounds)]
+        bare, train = zip(*pairs, strict=True)
+        times = timing.summarise_times("bare_ms", bare) | timing.summarise_times("train_ms", train)
+        yield {"name": f"loop/{name}"} | times | timing.summarise_ratios(bare, train)
 
 
-def _both(entry: Entry, config: Config, bare: clock.Play, apart: float) -> tuple[float, float]:
-    """Milliseconds a step of the bare round, played a little after every few seconds of `train`, and of `train` itself.
+def _bare_and_train_ms(
+    name: str, experiment: Experiment, config: Config, run_bare: RunSteps, interval: float
+) -> tuple[float, float]:
+    """Returns milliseconds per step of the bare loop and of `train`, interleaved.
 
-    The latter from its first line in the log to its last: all but compilation.
+    Every `interval` seconds `train` pauses for some steps of the bare loop. `train` is timed from the first line of its
+    log to the last, which excludes compilation.
     """
-    aside: list[tuple[int, int, float]] = []  # after which step of training, how many steps, and their seconds
-    make_dispatch = train.make_dispatch
+    bare_runs: list[tuple[int, int, float]] = []  # (step of training, bare steps, their seconds)
+    make_dispatch = trainer.make_dispatch
 
-    def interleaved(*args: Any) -> Dispatch:
-        dispatch, before = make_dispatch(*args), time.perf_counter()
+    def make_interleaved_dispatch(*args: Any) -> Dispatch:
+        dispatch, resumed = make_dispatch(*args), time.perf_counter()
 
-        def play(carry: Any, step: int, end: int) -> tuple[Any, int]:
-            nonlocal before
+        def interleaved(carry: Any, step: int, end: int) -> tuple[Any, int]:
+            nonlocal resumed
             carry, after = dispatch(carry, step, end)
-            if time.perf_counter() - before >= apart:
+            if time.perf_counter() - resumed >= interval:
                 started, n = time.perf_counter(), max(1, after - step)
-                bare(n)
-                before = time.perf_counter()
-                aside.append((after, n, before - started))
+                run_bare(n)
+                resumed = time.perf_counter()
+                bare_runs.append((after, n, resumed - started))
             return carry, after
 
-        return play
+        return interleaved
 
-    with tempfile.TemporaryDirectory() as folder, mock.patch.object(train, "make_dispatch", interleaved):
-        train.train(entry, config, Path(folder), Devices.take(1))
-        first, *_, last = metrics.read(Path(folder) / "metrics.jsonl")
-    aside = [(n, seconds) for after, n, seconds in aside if first["step"] < after <= last["step"]]
-    steps_aside, seconds_aside = map(sum, zip(*aside, strict=True))
-    seconds = last["seconds"] - first["seconds"] - seconds_aside
-    return 1e3 * seconds_aside / steps_aside, 1e3 * seconds / (last["step"] - first["step"])
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        mock.patch.object(trainer, "make_dispatch", make_interleaved_dispatch),
+    ):
+        trainer.train(name, experiment, config, Path(folder), Devices.all(1))
+        first, *_, last = read_log(Path(folder) / "metrics.jsonl")
+    timed = [(n, seconds) for step, n, seconds in bare_runs if first["step"] < step <= last["step"]]
+    bare_steps, bare_seconds = map(sum, zip(*timed, strict=True))
+    train_seconds = last["seconds"] - first["seconds"] - bare_seconds
+    return 1e3 * bare_seconds / bare_steps, 1e3 * train_seconds / (last["step"] - first["step"])

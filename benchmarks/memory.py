@@ -1,4 +1,4 @@
-"""The most memory that steps take, against what XLA says that state, data and temporaries need."""
+"""Peak memory of training steps, relative to what XLA needs for state, data and temporaries."""
 
 import ctypes
 import gc
@@ -12,72 +12,73 @@ from typing import Any
 import jax
 import numpy as np
 
-from benchmarks import works
-from benchmarks.works import Work
-from jaxgan import metrics
-from jaxgan.memory import keep_freed
-from jaxgan.parallel import Devices
-from jaxgan.rounds import SPLIT, Carry, Given, make_rounds
-from jaxgan.train import convolves
+from benchmarks import workloads
+from benchmarks.workloads import Workload
+from jaxgan.cpu.malloc import keep_freed_memory
+from jaxgan.data.streams import WindowData
+from jaxgan.training.accumulator import ScalarAccumulator
+from jaxgan.training.devices import Devices
+from jaxgan.training.loop import SHARDED_INPUTS, LoopInputs, LoopState, make_train_loop
 
 
 def rows(tiny: bool = False) -> Iterator[dict[str, Any]]:
-    """A row for a network of each kind, each measured in a process of its own."""
+    """Yields one row for each of a few workloads, measured in a process of its own."""
     for name in ("mnist_mlp", "dcgan_wgan_gp", "dcgan_none", "r3gan_r1_r2")[: 1 if tiny else None]:
-        words = [sys.executable, "-m", "benchmarks.memory", name, *["tiny"] * tiny]
-        said = subprocess.run(words, capture_output=True, text=True, check=True)
-        yield json.loads(said.stdout.splitlines()[-1])
+        command = [sys.executable, "-m", "benchmarks.memory", name, *["tiny"] * tiny]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        yield json.loads(done.stdout.splitlines()[-1])
 
 
-def measure(work: Work) -> dict[str, Any]:
-    """One row, in bytes; on the CPU by the process's resident memory from before the state is made."""
-    game, source, place = works.game(work), works.source(work), Devices.take(1)
-    rounds, key = make_rounds(game, source, work.batch), jax.random.key(0)
-    if any(map(convolves, game.networks)):
-        keep_freed()  # As training does.
-    held = next(source.windows(key, 0)).arrays
-    names = rounds.names(held)
-    start = jax.jit(lambda: rounds.start(key), out_shardings=place.replicated)  # Compiled once: that takes memory too.
+def measure(workload: Workload) -> dict[str, Any]:
+    """Returns one row, in bytes. On the CPU, memory is the process's resident set since before the state was made."""
+    game, source, devices = workloads.make_game(workload), workloads.make_source(workload), Devices.all(1)
+    loop, key = make_train_loop(game, source, workload.batch), jax.random.key(0)
+    if any(network.convolutional for network in game.networks):
+        keep_freed_memory()  # As training does.
+    window = next(source.windows(key, 0))
+    names = loop.scalar_names(window.shapes)
+    init = jax.jit(lambda: loop.init(key), out_shardings=devices.replicated)  # Compiling takes memory, so do it once.
 
-    def begin() -> tuple[Carry, Given]:
-        tally = place.put(metrics.Tally.empty(names, 1))
-        return Carry(start(), tally), Given(place.put(held), {}, key, np.int32(1))
+    def make_operands() -> tuple[LoopState, LoopInputs]:
+        zeros = devices.put_replicated(ScalarAccumulator.zeros(names))
+        data = WindowData(devices.put_replicated(window.replicated))
+        return LoopState(init(), zeros), LoopInputs(data, key, np.int32(1))
 
-    begun = begin()
-    play = place.compile(rounds.one(game.phases), SPLIT).lower(*begun).compile()
-    says = play.memory_analysis()
-    needed = says.argument_size_in_bytes + says.output_size_in_bytes - says.alias_size_in_bytes
-    needed += says.temp_size_in_bytes
-    del begun
-    before = _forget()
-    carry, given = begin()
+    operands = make_operands()
+    step = devices.compile_step(loop.single_step(game.phases), SHARDED_INPUTS).lower(*operands).compile()
+    analysis = step.memory_analysis()
+    needed = analysis.argument_size_in_bytes + analysis.output_size_in_bytes - analysis.alias_size_in_bytes
+    needed += analysis.temp_size_in_bytes
+    del operands
+    before = _reset_peak()
+    carry, inputs = make_operands()
     for _ in range(20):
-        carry = jax.block_until_ready(play(carry, given))
+        carry = jax.block_until_ready(step(carry, inputs))
     peak = _peak() - before
-    return {"name": f"memory/{work.name}", "peak": peak, "needed": needed, "ratio": round(peak / needed, 3)}
+    return {"name": f"memory/{workload.name}", "peak": peak, "needed": needed, "ratio": round(peak / needed, 3)}
 
 
-def _forget() -> int:
-    """Give back what is free, begin a new peak, and return the bytes that are held."""
+def _reset_peak() -> int:
+    """Returns free memory to the system, resets the peak, and returns the bytes still in use."""
     gc.collect()
     if jax.default_backend() != "cpu":
-        return 0  # A device counts from the start; what was compiled for held no more than what follows.
+        return 0  # A device's peak cannot be reset. Compiling held no more on it than the steps will.
     ctypes.CDLL(None).malloc_trim(0)
     Path("/proc/self/clear_refs").write_text("5")
-    return _status("VmRSS")
+    return _proc_status("VmRSS")
 
 
 def _peak() -> int:
     if jax.default_backend() != "cpu":
         return jax.devices()[0].memory_stats()["peak_bytes_in_use"]
-    return _status("VmHWM")
+    return _proc_status("VmHWM")
 
 
-def _status(name: str) -> int:
+def _proc_status(name: str) -> int:
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(name))
 
 
 if __name__ == "__main__":
-    (chosen,) = (work for work in works.ALL if work.name == sys.argv[1])
-    print(json.dumps(measure(works.tiny(chosen) if "tiny" in sys.argv else works.here(chosen)[0])))
+    (chosen,) = (w for w in workloads.WORKLOADS if w.name == sys.argv[1])
+    print(json.dumps(measure(workloads.tiny(chosen) if "tiny" in sys.argv else workloads.for_this_backend(chosen)[0])))

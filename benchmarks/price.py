@@ -1,19 +1,19 @@
-"""The price of a penalty: a step with it, against one without."""
+"""The cost of a penalty: the time of a step with it, relative to a step without."""
 
 import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
-from benchmarks import clock, steps, works
-from benchmarks.works import Work
-from jaxgan.registry import Config
+from benchmarks import steps, timing, workloads
+from benchmarks.workloads import Workload
+from jaxgan.training.experiment import Config
 
 BARE = {
-    "mlp": Work("mlp", "mlp", {"width": 128, "depth": 2}, (2,), 256, 2, "non_saturating"),
-    "dcgan": Work("dcgan", loss="non_saturating", **works.DCGAN),
-    "resnet": Work("resnet", "resnet", {"width": 64}, loss="non_saturating", **works.IMAGES),
+    "mlp": Workload("mlp", "mlp", {"width": 128, "depth": 2}, (2,), 256, 2, "non_saturating"),
+    "dcgan": Workload("dcgan", loss="non_saturating", **workloads.DCGAN),
+    "resnet": Workload("resnet", "resnet", {"width": 64}, loss="non_saturating", **workloads.IMAGES),
 }
-PRICED = {
+CHANGES = {
     "none": {},
     "clipping": {"clip": 0.01},
     **{name: {"penalty": name, "weight": 1.0} for name in ("gp", "dragan", "r1", "r2", "r1_r2")},
@@ -22,13 +22,20 @@ PRICED = {
 
 
 def rows(tiny: bool = False) -> Iterator[dict[str, Any]]:
-    """A row for each penalty and family of networks: milliseconds a step, as a multiple of one without any."""
+    """Yields one row per penalty and family: milliseconds per step, and their ratio to a step without penalty."""
     for family, bare in BARE.items():
-        made = {name: dataclasses.replace(bare, **changed) for name, changed in PRICED.items()}
-        made = {name: works.tiny(work) if tiny else work for name, work in made.items()}
-        config = Config(steps=10**9, batch_size=made["none"].batch)
-        sides = {name: steps.player(works.game(work), works.source(work), config) for name, work in made.items()}
-        taken = clock.in_turns(sides, **({"rounds": 1, "seconds": 0.0} if tiny else {"rounds": 5, "seconds": 0.5}))
-        for name, times in taken.items():
-            times = clock.spread("ms", times) | clock.ratios(times, taken["none"])
-            yield {"name": f"price/{family}/{name}", "batch": made[name].batch, "sizes": dict(made[name].sizes)} | times
+        variants = {name: dataclasses.replace(bare, **change) for name, change in CHANGES.items()}
+        variants = {name: workloads.tiny(w) if tiny else w for name, w in variants.items()}
+        config = Config(steps=10**9, batch_size=variants["none"].batch)
+        runners = {
+            name: steps.make_runner(workloads.make_game(w), workloads.make_source(w), config)
+            for name, w in variants.items()
+        }
+        times = timing.interleaved_times(runners, rounds=1 if tiny else 5, seconds=0.0 if tiny else 0.5)
+        for name, values in times.items():
+            row = {
+                "name": f"price/{family}/{name}",
+                "batch": variants[name].batch,
+                "sizes": dict(variants[name].sizes),
+            }
+            yield row | timing.summarise_times("ms", values) | timing.summarise_ratios(values, times["none"])

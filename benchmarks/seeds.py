@@ -1,24 +1,30 @@
-"""Steps a second, taken together, of several seeds in one program."""
+"""Steps per second of several seeds that are trained in one program, summed over the seeds."""
 
 import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
-from benchmarks import clock, steps
-from jaxgan import registry
+from benchmarks import steps, timing
+from jaxgan.runs import registry
 
 SEEDS = (1, 4, 16)
 
 
 def rows(tiny: bool = False) -> Iterator[dict[str, Any]]:
-    """A row for each experiment: the seeds' steps a second, and how many times those of one seed."""
+    """Yields one row per experiment and number of seeds: total steps per second, and their ratio to one seed."""
     for name in ("r3gan/ring", "wgan_gp/ring", "r3gan/digits"):
         entry = registry.get(name)
-        configs = [dataclasses.replace(entry.config, seeds=seeds, steps=10**9) for seeds in SEEDS]
-        made = [(config, entry.build(config)) for config in configs]
-        sides = {str(c.seeds): steps.player(e.game, e.source, c) for c, e in made}
-        taken = clock.in_turns(sides, **({"rounds": 1, "seconds": 0.0} if tiny else {}))
+        runners = {}
         for seeds in SEEDS:
-            one, all_of_them = taken["1"], [ms / seeds for ms in taken[str(seeds)]]
-            times = {"steps_per_s": round(1e3 * len(all_of_them) / sum(all_of_them), 1)}
-            yield {"name": f"seeds/{name}/{seeds}", "seeds": seeds} | times | clock.ratios(one, all_of_them)
+            config = dataclasses.replace(entry.config, seeds=seeds, steps=10**9)
+            experiment = entry.build(config)
+            runners[str(seeds)] = steps.make_runner(experiment.game, experiment.source, config)
+        times = timing.interleaved_times(runners, **({"rounds": 1, "seconds": 0.0} if tiny else {}))
+        for seeds in SEEDS:
+            per_seed = [ms / seeds for ms in times[str(seeds)]]
+            row = {
+                "name": f"seeds/{name}/{seeds}",
+                "seeds": seeds,
+                "steps_per_s": round(1e3 * len(per_seed) / sum(per_seed), 1),
+            }
+            yield row | timing.summarise_ratios(times["1"], per_seed)

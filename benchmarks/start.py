@@ -1,4 +1,4 @@
-"""From the start of the process to the end of the first training step, with a cold and a warm compilation cache."""
+"""Time from the start of a process to the end of its first training step, with cold and warm compilation caches."""
 
 import os
 import statistics
@@ -9,53 +9,55 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-PREPARED = ("dcgan/mnist",)  # need data that a machine may not have
+NEEDS_DATA = ("dcgan/mnist",)  # left out where its data set is not prepared
 
-RUN = """
+# Trains by the command line and exits after the first dispatch.
+SCRIPT = """
 import os, sys, time
 import launch
-from jaxgan import train
+from jaxgan.training import trainer
 
-make_dispatch = train.make_dispatch
+make_dispatch = trainer.make_dispatch
 
-def stop_after_one(*args):
+def make_single_dispatch(*args):
     dispatch = make_dispatch(*args)
-    def once(*args):
+    def dispatch_and_exit(*args):
         dispatch(*args)
         print(time.time(), flush=True)
         os._exit(0)
-    return once
+    return dispatch_and_exit
 
-train.make_dispatch = stop_after_one
+trainer.make_dispatch = make_single_dispatch
 launch.main(["train", sys.argv[1], "--workdir", sys.argv[2]])
 """
 
 
 def rows(tiny: bool = False) -> Iterator[dict[str, Any]]:
-    """Seconds to import the package, and to the first step by experiment: cold, then the median of warm starts."""
-    imports = [_seconds([sys.executable, "-c", "import jaxgan"]) for _ in range(1 if tiny else 5)]
+    """Yields the seconds to import the package, then to the first step of each experiment: cold, and median of warm."""
+    imports = [_run_seconds([sys.executable, "-c", "import jaxgan"]) for _ in range(1 if tiny else 5)]
     yield {"name": "start/import", "import_s": round(statistics.median(imports), 2)}
-    for name in ("r3gan/ring", "dcgan/digits", *PREPARED):
+    for name in ("r3gan/ring", "dcgan/digits", *NEEDS_DATA):
         with tempfile.TemporaryDirectory() as folder:
             try:
-                taken = [_first_step(name, folder, i) for i in range(2 if tiny else 6)]
+                times = [_first_step_seconds(name, folder, i) for i in range(2 if tiny else 6)]
             except subprocess.CalledProcessError as error:
-                if name not in PREPARED:
+                if name not in NEEDS_DATA:
                     raise
                 print(f"start/{name} is left out: {error.stderr.strip().splitlines()[-1]}", file=sys.stderr)
                 continue
-        yield {"name": f"start/{name}", "cold_s": taken[0], "warm_s": statistics.median(taken[1:]), "runs": taken}
+        yield {"name": f"start/{name}", "cold_s": times[0], "warm_s": statistics.median(times[1:]), "runs": times}
 
 
-def _seconds(words: list[str]) -> float:
-    before = time.time()
-    subprocess.run(words, check=True)
-    return time.time() - before
+def _run_seconds(command: list[str]) -> float:
+    started = time.time()
+    subprocess.run(command, check=True)
+    return time.time() - started
 
 
-def _first_step(name: str, folder: str, i: int) -> float:
-    env = {k: v for k, v in os.environ.items() if k != "JAX_COMPILATION_CACHE_DIR"} | {"XDG_CACHE_HOME": folder}
-    before = time.time()
-    words = [sys.executable, "-c", RUN, name, f"{folder}/run{i}"]
-    said = subprocess.run(words, env=env, capture_output=True, text=True, check=True)
-    return round(float(said.stdout.split()[-1]) - before, 2)
+def _first_step_seconds(name: str, cache: str, i: int) -> float:
+    """Returns the seconds of start `i`; starts with the same `cache` folder share its compilation cache."""
+    env = {k: v for k, v in os.environ.items() if k != "JAX_COMPILATION_CACHE_DIR"} | {"XDG_CACHE_HOME": cache}
+    command = [sys.executable, "-c", SCRIPT, name, f"{cache}/run{i}"]
+    started = time.time()
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
+    return round(float(done.stdout.split()[-1]) - started, 2)

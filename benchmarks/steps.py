@@ -1,4 +1,4 @@
-"""Whole training steps of this project and, where torch is installed, of the same game in PyTorch, in turns."""
+"""Whole training steps of this project, interleaved with PyTorch's steps of the same game if torch is installed."""
 
 import contextlib
 import dataclasses
@@ -14,130 +14,152 @@ from unittest import mock
 import jax
 import jax.numpy as jnp
 
-from benchmarks import clock, works
-from benchmarks.works import Work
-from jaxgan import metrics, run
-from jaxgan.data.source import Source
-from jaxgan.game import Game
-from jaxgan.networks import conv, trilinear
-from jaxgan.parallel import Devices
-from jaxgan.registry import Config
-from jaxgan.rounds import Carry, Rounds, make_rounds, over_seeds
-from jaxgan.train import make_dispatch
-from jaxgan.update import make_update
+from benchmarks import timing, workloads
+from benchmarks.timing import RunSteps
+from benchmarks.workloads import Workload
+from jaxgan.core.game import Game
+from jaxgan.core.update import make_update
+from jaxgan.cpu import trilinear
+from jaxgan.data.sources import Source
+from jaxgan.networks import conv
+from jaxgan.training.accumulator import ScalarAccumulator
+from jaxgan.training.devices import Devices
+from jaxgan.training.experiment import Config
+from jaxgan.training.loop import LoopState, TrainLoop, data_key, make_train_loop, run_key, vmap_seeds
+from jaxgan.training.trainer import make_dispatch
 
 
-def rows(work: Work, tiny: bool = False) -> Iterator[dict[str, Any]]:
-    """One row: times, the ratio of the peer's to ours, and what part of the machine's peak our step reaches.
+def rows(workload: Workload, tiny: bool = False) -> Iterator[dict[str, Any]]:
+    """Yields one row: step times, the ratio of PyTorch's to ours, and the fraction of the machine's peak FLOP/s.
 
-    Both sides are checked to compute the same first; the peer is the fastest of PyTorch's variants. Where that is one
-    of torch.func's, the fastest by `nn.Module` and an optimizer, as PyTorch is mostly written, is timed as well.
+    Both sides are first checked to compute the same (`equivalence.check`). PyTorch is represented by its fastest
+    variant (`peer`). If that is one of torch.func's, the fastest variant that uses `nn.Module` and an optimizer, as
+    most PyTorch code does, is timed as well (`module`).
     """
-    work = works.tiny(work) if tiny else work
-    config = Config(steps=10**9, batch_size=work.batch, seeds=work.seeds)
+    workload = workloads.tiny(workload) if tiny else workload
     started = time.perf_counter()
-    sides = {"ours": player(works.game(work), works.source(work), config)}
-    sides["ours"](1)
-    row = {"name": work.name, "batch": work.batch, "dtype": work.dtype, "seeds": work.seeds, "sizes": dict(work.sizes)}
-    row["first_step_s"] = round(time.perf_counter() - started, 2)
-    limits = {"rounds": 1, "seconds": 0.0} if tiny else {}
+    alternatives = {
+        "ours": make_runner(workloads.make_game(workload), workloads.make_source(workload), _config(workload))
+    }
+    alternatives["ours"](1)
+    row = {
+        "name": workload.name,
+        "batch": workload.batch,
+        "dtype": workload.dtype,
+        "seeds": workload.seeds,
+        "sizes": dict(workload.sizes),
+        "first_step_s": round(time.perf_counter() - started, 2),
+    }
     if importlib.util.find_spec("torch"):
-        from benchmarks import equal
+        from benchmarks import equivalence
 
-        row["equal_to"] = max(equal.check(works.tiny(work)).values())
-        peers = _peers(work)
-        tried = clock.in_turns(peers, rounds=1 if tiny else 2, seconds=0.0 if tiny else 0.5)
-        row["tried_ms"] = {name: float(f"{min(taken):.4g}") for name, taken in tried.items()}
-        row["peer"] = min(row["tried_ms"], key=row["tried_ms"].get)
-        sides["peer"] = peers[row["peer"]]
-        if "functional" in row["peer"]:
-            row["module"] = min((v for v in row["tried_ms"] if "functional" not in v), key=row["tried_ms"].get)
-            sides["module"] = peers[row["module"]]
-    taken = clock.in_turns(sides, **limits)
-    for name, times in taken.items():
-        row |= clock.spread(f"{name}_ms", times)
-    if "peer" in taken:
-        row |= clock.ratios(taken["peer"], taken["ours"])
-    if "module" in taken:
-        row |= {f"module_{name}": n for name, n in clock.ratios(taken["module"], taken["ours"]).items()}
-    row["flops"] = flops(work)
-    row["flops_per_s"] = work.seeds * row["flops"] / statistics.median(taken["ours"]) * 1e3
-    row["peak_flops_per_s"] = peak(work.dtype, 64 if tiny else None)
+        row["equal_to"] = max(equivalence.check(workloads.tiny(workload)).values())
+        runners = _torch_runners(workload)
+        row |= _fastest_variants(runners, tiny)
+        alternatives |= {role: runners[row[role]] for role in ("peer", "module") if role in row}
+    times = timing.interleaved_times(alternatives, **({"rounds": 1, "seconds": 0.0} if tiny else {}))
+    for name, values in times.items():
+        row |= timing.summarise_times(f"{name}_ms", values)
+    if "peer" in times:
+        row |= timing.summarise_ratios(times["peer"], times["ours"])
+    if "module" in times:
+        ratios = timing.summarise_ratios(times["module"], times["ours"])
+        row |= {f"module_{name}": ratio for name, ratio in ratios.items()}
+    row["flops"] = flops(workload)
+    row["flops_per_s"] = workload.seeds * row["flops"] / statistics.median(times["ours"]) * 1e3
+    row["peak_flops_per_s"] = peak_flops_per_s(workload.dtype, 64 if tiny else None)
     yield row | {"part_of_peak": round(row["flops_per_s"] / row["peak_flops_per_s"], 3)}
 
 
-peak = functools.cache(clock.peak)
+peak_flops_per_s = functools.cache(timing.peak_flops_per_s)
 
 
-def player(game: Game, source: Source, config: Config) -> clock.Play:
-    """The game as training plays it, data and noise included, on one device."""
-    rounds = make_rounds(game, source, config.batch_size)
-    return dispatched(game, over_seeds(rounds) if config.seeds > 1 else rounds, source, config)
+def _config(workload: Workload) -> Config:
+    return Config(steps=10**9, batch_size=workload.batch, seeds=workload.seeds)
 
 
-def dispatched(game: Game, rounds: Rounds, source: Source, config: Config, devices: int = 1) -> clock.Play:
-    """Compiled rounds alone, without logs, pictures, evaluations or checkpoints."""
-    place, step = Devices.take(devices), 0
-    windows = source.windows(run.data_key(config), 0)
-    first = next(windows)
-    tally = place.put(metrics.Tally.empty(rounds.names(first.like), config.seeds))
-    carry = place.carried(Carry(place.make(lambda: rounds.start(run.run_key(config))), tally))
-    dispatch = make_dispatch(game, rounds, itertools.chain([first], windows), config, place)
+def _make_loop(game: Game, source: Source, config: Config) -> TrainLoop:
+    loop = make_train_loop(game, source, config.batch_size)
+    return vmap_seeds(loop) if config.seeds > 1 else loop
 
-    def play(n: int) -> None:
+
+def make_runner(game: Game, source: Source, config: Config) -> RunSteps:
+    """Returns a function that trains n further steps on one device as `train` does: data and noise, but no logs."""
+    devices, step = Devices.all(1), 0
+    loop = _make_loop(game, source, config)
+    windows = source.windows(data_key(config), 0)
+    first_window = next(windows)
+    zeros = devices.put_replicated(ScalarAccumulator.zeros(loop.scalar_names(first_window.shapes), config.seeds))
+    carry = devices.replicate(LoopState(devices.init_replicated(lambda: loop.init(run_key(config))), zeros))
+    dispatch = make_dispatch(game, loop, itertools.chain([first_window], windows), config, devices)
+
+    def run(n: int) -> None:
         nonlocal carry, step
         end = step + n
         while step < end:
             carry, step = dispatch(carry, step, end)
 
-    return play
+    return run
 
 
-def _peers(work: Work) -> dict[str, clock.Play]:
-    """PyTorch's variants, from our weights."""
+def _torch_runners(workload: Workload) -> dict[str, RunSteps]:
+    """Returns PyTorch's steps by variant, from our initial parameters. On an accelerator bfloat16 means autocast."""
     import torch
 
-    from benchmarks.peer import Peer, variants
+    from benchmarks.peer import Peer, supported_variants
 
     device = "cpu" if jax.default_backend() == "cpu" else "cuda"
-    config = Config(steps=1, batch_size=work.batch, seeds=work.seeds)
-    rounds = make_rounds(works.game(work), works.source(work), work.batch)
-    rounds = over_seeds(rounds) if work.seeds > 1 else rounds
-    state = jax.device_get(rounds.start(run.run_key(config)))
+    config = _config(workload)
+    loop = _make_loop(workloads.make_game(workload), workloads.make_source(workload), config)
+    state = jax.device_get(loop.init(run_key(config)))
 
-    def played(variant: str) -> clock.Play:
-        peer = Peer(work, state.params, state.buffers, variant, device)
+    def make(variant: str) -> RunSteps:
+        peer = Peer(workload, state.params, state.buffers, variant, device)
 
-        def play(n: int) -> None:
+        def run(n: int) -> None:
             for _ in range(n):
                 peer.step()
             if device != "cpu":
                 torch.cuda.synchronize()
 
-        return play
+        return run
 
-    amp = work.dtype == "bfloat16"
-    return {v: played(v) for v in variants(work, device) if v.endswith("+amp") == (amp and device != "cpu")}
-
-
-def flops(work: Work) -> float:
-    """Operations of one seed's step in the plain formulation, by XLA's count: none with padding's zeros, none twice."""
-    with native():
-        return lowered(dataclasses.replace(work, dtype="float32")).compile().cost_analysis()["flops"]
+    autocast = workload.dtype == "bfloat16" and device != "cpu"
+    return {v: make(v) for v in supported_variants(workload, device) if v.endswith("+amp") == autocast}
 
 
-def lowered(work: Work) -> jax.stages.Lowered:
-    """One seed's step, on given data and noise, before it is compiled."""
-    game, source = works.game(work), works.source(work)
-    rounds, key = make_rounds(game, source, work.batch), jax.random.key(0)
-    arrays = next(source.windows(key, 0)).like
-    state = jax.eval_shape(rounds.start, key)
-    batch = jax.eval_shape(lambda a, k: source.batch(a, k, jnp.int32(0), jnp.arange(work.batch)), arrays, key)
+def _fastest_variants(runners: dict[str, RunSteps], tiny: bool) -> dict[str, Any]:
+    """Returns the fields `tried_ms`, `peer`, and `module` if the peer is one of torch.func's variants."""
+    times = timing.interleaved_times(runners, rounds=1 if tiny else 2, seconds=0.0 if tiny else 0.5)
+    tried = {name: float(f"{min(values):.4g}") for name, values in times.items()}
+    peer = min(tried, key=tried.get)
+    if "functional" not in peer:
+        return {"tried_ms": tried, "peer": peer}
+    return {"tried_ms": tried, "peer": peer, "module": min((v for v in tried if "functional" not in v), key=tried.get)}
+
+
+def flops(workload: Workload) -> float:
+    """Returns the operations of one seed's step by XLA's count, in float32 with the convolutions of `lax`.
+
+    This formulation does not multiply zeros of padding and computes nothing twice.
+    """
+    with lax_convolutions():
+        return lower_step(dataclasses.replace(workload, dtype="float32")).compile().cost_analysis()["flops"]
+
+
+def lower_step(workload: Workload) -> jax.stages.Lowered:
+    """Returns the lowered update of one seed, with the batch as an argument."""
+    game, source = workloads.make_game(workload), workloads.make_source(workload)
+    loop, key = make_train_loop(game, source, workload.batch), jax.random.key(0)
+    data = next(source.windows(key, 0)).shapes
+    state = jax.eval_shape(loop.init, key)
+    batch = jax.eval_shape(lambda d, k: source.batch(d, k, jnp.int32(0), jnp.arange(workload.batch)), data, key)
     return jax.jit(functools.partial(make_update(game), game.phases)).lower(state, batch, key)
 
 
 @contextlib.contextmanager
-def native() -> Iterator[None]:
-    """While inside, convolutions are `lax`'s."""
-    with mock.patch.object(conv, "_trilinear", functools.partial(trilinear.upright, trilinear.native)):
+def lax_convolutions() -> Iterator[None]:
+    """Replaces our convolutions by those of `lax` inside the context."""
+    evaluate = functools.partial(trilinear.with_unflipped_kernel, trilinear.evaluate_with_lax)
+    with mock.patch.object(conv, "evaluate_form", evaluate):
         yield

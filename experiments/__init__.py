@@ -1,51 +1,10 @@
-"""The registered experiments: one file per paper. Importing this package puts them on the register."""
+"""The registered experiments, one file per paper; `experiments.figures` holds the papers' figures.
 
-from experiments import (
-    acgan,
-    cgan,
-    cyclegan,
-    dcgan,
-    dirac,
-    dragan,
-    gan,
-    gan_mnist,
-    improved,
-    infogan,
-    lsgan,
-    mescheder,
-    pacgan,
-    projection,
-    r3gan,
-    r3gan_images,
-    sagan,
-    sngan,
-    ttur,
-    unrolled,
-    wgan,
-    wgan_gp,
-)
+Importing this package imports every file in both folders, which registers what is in them.
+"""
 
-__all__ = [
-    "acgan",
-    "cgan",
-    "cyclegan",
-    "dcgan",
-    "dirac",
-    "dragan",
-    "gan",
-    "gan_mnist",
-    "improved",
-    "infogan",
-    "lsgan",
-    "mescheder",
-    "pacgan",
-    "projection",
-    "r3gan",
-    "r3gan_images",
-    "sagan",
-    "sngan",
-    "ttur",
-    "unrolled",
-    "wgan",
-    "wgan_gp",
-]
+import importlib
+import pkgutil
+
+for _module in pkgutil.walk_packages(__path__, f"{__name__}."):
+    importlib.import_module(_module.name)

@@ -3,82 +3,95 @@
     python launch.py train acgan/digits
     python launch.py train acgan/mnist
 
-The discriminator is not told the class: it names it, and both players gain from a name that is right, of reals and of
-fakes (section 4). Its networks for CIFAR-10, but for kernels of 4x4 instead of 5x5 in the generator and for noise on
-the images; on digits the same with as many halvings as there is room for, on the small ones without dropout.
+The discriminator does not receive the class; it predicts it. Both players minimise the cross-entropy of this
+prediction, the discriminator for reals and fakes, the generator for fakes (section 4). The networks are the paper's for
+CIFAR-10, with two differences: the generator has kernels of 4x4 instead of 5x5, and there is no noise on the images. On
+MNIST and on the small digits they have as many halvings as the image size allows; the small digits have no dropout.
 """
 
 import dataclasses
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 from jax import Array
 
-from experiments import imagesets
-from jaxgan import latents, losses, objectives, optim
-from jaxgan.game import KEY, LABEL, Batch, Game, Phase, Player, TrainState, spec
-from jaxgan.networks import acgan, dcgan
-from jaxgan.registry import Experiment
+from experiments import testbeds
+from experiments.testbeds import CIFAR10, DIGITS, MNIST, ImageSet
+from jaxgan.core import games, losses, optim, prng
+from jaxgan.core.game import LABEL, NOISE_KEY, Batch, Game, Network, Phase, Player, TrainState, input_spec
+from jaxgan.networks import acgan
+from jaxgan.training.experiment import Experiment, setting
 
 PAPER = "Odena et al. 2016, arXiv 1610.09585"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(imagesets.Config):
+class Config(testbeds.ImageConfig):
     """AC-GAN, appendix A."""
 
-    batch_size: int = 100  # examples a step, over all devices
-    latent: int = 100  # dimensions of z, drawn from N(0, 1), beside ten of the class
-    width: int = 96  # channels of the generator at half the size
-    d_width: int = 16  # channels of the discriminator's first layer
-    g_lr: float = 2e-4  # learning rate of the generator
-    d_lr: float = 2e-4  # learning rate of the discriminator
-    b1: float = 0.5  # of Adam
-    keep: float = 0.5  # the part that dropout leaves of the discriminator's maps
+    batch_size: int = 100
+    latent: int = setting(100, "dimensions of z, besides those of the one-hot class")
+    width: int = setting(96, "channels of the generator at half the image size")
+    d_width: int = setting(16, "channels of the discriminator's first layer")
+    g_lr: float = 2e-4
+    d_lr: float = 2e-4
+    b1: float = setting(0.5, "beta1 of Adam")
+    keep_prob: float = setting(0.5, "probability that dropout keeps an entry of the discriminator's features", high=1)
 
 
-@imagesets.on(
+class Classified(NamedTuple):
+    """Output of the discriminator on a batch, compared with the labels."""
+
+    logits: Array  # [B]
+    cross_entropy: Array  # mean over the batch, in nats
+    accuracy: Array  # share of the batch whose predicted class is the label
+
+
+@testbeds.register_on(
     "acgan",
     {
-        imagesets.DIGITS: Config(**imagesets.DIGITS.defaults | {"steps": 2_000, "keep": 1.0}),
-        imagesets.MNIST: Config(**imagesets.MNIST.defaults, width=64),
-        imagesets.CIFAR10: Config(**imagesets.CIFAR10.defaults | {"steps": 50_000, "width": 96}),
+        DIGITS: Config(**DIGITS.defaults | {"steps": 2_000, "keep_prob": 1.0}),
+        MNIST: Config(**MNIST.defaults, width=64),
+        CIFAR10: Config(**CIFAR10.defaults | {"steps": 50_000, "width": 96}),
     },
     paper=PAPER,
-    shows="the discriminator names the class, and both players gain from a right name: samples of the class asked",
+    shows="the discriminator predicts the class, and both players minimise the error of the prediction",
+    task="conditional images",
 )
-def build(images: imagesets.ImageSet, config: Config) -> Experiment:
-    """Two networks, two players, and in both losses the cross-entropy of the name that is given."""
-    size, _, channels = images.shape
-    g_module = dcgan.Generator(size, channels, config.width, images.base, classes=images.classes)
-    d_module = acgan.Discriminator(images.classes, config.d_width, images.base, config.keep)
-    G = images.network("generator", g_module, spec(config.latent), config, LABEL)
-    D = images.network("discriminator", d_module, spec(*images.shape), config, KEY)
-    latent = lambda keys: latents.normal(keys, config.latent)
+def build(images: ImageSet, config: Config) -> Experiment:
+    """Returns the experiment in which both losses include the cross-entropy of the predicted class."""
+    g_module, _ = images.dcgan(config, classes=images.classes)
+    d_module = acgan.Discriminator(images.classes, config.d_width, images.base, config.keep_prob)
+    options = {"convolutional": True, "dtype": testbeds.compute_dtype(config)}
+    G = Network("generator", g_module, (input_spec(config.latent),), (LABEL,), **options)
+    D = Network("discriminator", d_module, (input_spec(*images.target.shape),), (NOISE_KEY,), **options)
+    latent = prng.normal_latent(config.latent)
     adam = lambda lr: optax.adam(lr, config.b1)
+    augment = testbeds.DIFFAUG if config.diffaug else None
+    generate, discriminate = games.forward_functions(G, D, latent, augment)
 
-    generate, judge = objectives.calls(G, D, latent, imagesets.DIFFAUG if config.diffaug else None)
-
-    def named(state: TrainState, x: Array, batch: Batch, key: Array) -> tuple[Array, Array, Array, TrainState]:
-        """Logits, how badly the class is named, in nats, and how often rightly."""
-        (logits, names), state = judge(state, x, batch, key)
-        off = optax.softmax_cross_entropy_with_integer_labels(names, batch["label"]).mean()
-        return logits, off, (names.argmax(1) == batch["label"]).astype(jnp.float32).mean(), state
+    def classify(state: TrainState, x: Array, batch: Batch, key: Array) -> tuple[Classified, TrainState]:
+        (logits, class_logits), state = discriminate(state, x, batch, key)
+        cross_entropy = optax.softmax_cross_entropy_with_integer_labels(class_logits, batch["label"]).mean()
+        accuracy = (class_logits.argmax(1) == batch["label"]).astype(jnp.float32).mean()
+        return Classified(logits, cross_entropy, accuracy), state
 
     def d_loss(state: TrainState, batch: Batch, key: Array):
         z_key, real_key, fake_key = jax.random.split(key, 3)
         fake, state = generate(state, batch, z_key)
-        real_logits, real_off, real_named, state = named(state, batch["real"], batch, real_key)
-        fake_logits, fake_off, fake_named, state = named(state, fake, batch, fake_key)
-        value = losses.non_saturating.d(real_logits, fake_logits) + real_off + fake_off
-        return value, (state, {"real_named": real_named, "fake_named": fake_named})
+        on_real, state = classify(state, batch["real"], batch, real_key)
+        on_fake, state = classify(state, fake, batch, fake_key)
+        value = losses.non_saturating.d(on_real.logits, on_fake.logits)
+        value = value + on_real.cross_entropy + on_fake.cross_entropy
+        return value, (state, {"real_accuracy": on_real.accuracy, "fake_accuracy": on_fake.accuracy})
 
     def g_loss(state: TrainState, batch: Batch, key: Array):
         z_key, fake_key = jax.random.split(key)
         fake, after = generate(state, batch, z_key)
-        fake_logits, fake_off, *_ = named(after, fake, batch, fake_key)
-        return losses.non_saturating.g(fake_logits, fake_logits) + fake_off, (after, {})  # It has no use for reals.
+        on_fake, _ = classify(after, fake, batch, fake_key)
+        return losses.non_saturating.g(on_fake.logits) + on_fake.cross_entropy, (after, {})
 
     game = Game(
         networks=(G, D),
@@ -89,5 +102,4 @@ def build(images: imagesets.ImageSet, config: Config) -> Experiment:
         phases=(Phase("d", "discriminator", d_loss), Phase("g", "generator", g_loss)),
         ema={"generator": optim.ema_decay(config.ema_half_life, config.batch_size)},
     )
-    source = images.source(config.batch_size, flip=config.flip, dequantise=config.dequantise)
-    return images.look(game, G, latent, source, conditional=True)
+    return images.target.experiment(game, G, latent, images.source(config))

@@ -1,63 +1,66 @@
-"""Unsupervised Representation Learning with Deep Convolutional GANs (Radford et al. 2015, arXiv 1511.06434).
+"""DCGAN (Radford et al. 2015, arXiv 1511.06434).
 
     python launch.py train dcgan/digits
     python launch.py train dcgan/mnist
     python launch.py train dcgan/own --data PATH --size 64 --flip
 
-Strided convolutions, batch norm in both networks, and the optimiser that most GANs have taken over. Kernels are 4x4 as
-in the Torch version, and there are as many halvings as the images have room for.
+Strided convolutions, batch norm in both networks, and the Adam settings that most later GANs adopted. Kernels are 4x4
+as in the authors' Torch code, and the number of halvings follows from the image size.
 """
 
 import dataclasses
-import functools
 
-from experiments import gan, imagesets
-from jaxgan import losses
-from jaxgan.registry import Experiment, register
+from experiments import gan, testbeds
+from experiments.testbeds import CIFAR10, DIGITS, MNIST, Testbed
+from jaxgan.core import losses
+from jaxgan.runs.registry import register
+from jaxgan.training.experiment import Experiment, setting
 
 PAPER = "Radford et al. 2015, arXiv 1511.06434"
+SHOWS = "convolutions and batch norm in both networks, the basis of most image GANs"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(imagesets.Config, gan.Config):
+class Config(testbeds.ImageConfig, gan.Config):
     """DCGAN, section 4."""
 
-    latent: int = 100  # dimensions of z, drawn from N(0, 1)
-    batch_size: int = 128  # examples a step, over all devices
+    latent: int = 100
+    batch_size: int = 128
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Own(Config):
-    """DCGAN on anybody's images."""
+class OwnConfig(Config):
+    """DCGAN on a user's images."""
 
-    data: str = "cifar10"  # a folder of images, or the name of a data set of TFDS
-    size: int = 32  # pixels, the side of the square that images are cropped and resized to
-    channels: int = 3  # of the images, 1 or 3
+    data: str = setting("cifar10", "a folder of images, or the name of a TFDS data set")
+    size: int = setting(32, "side of the square that images are cropped and resized to, in pixels")
+    channels: int = setting(3, "channels of the images, 1 or 3", low=1, high=3)
 
 
-SHOWS = "convolutions and batch norm in both networks: the GAN that first made images worth looking at"
+@testbeds.register_on(
+    "dcgan",
+    {
+        DIGITS: Config(**DIGITS.defaults),
+        MNIST: Config(**MNIST.defaults),
+        CIFAR10: Config(**CIFAR10.defaults),
+    },
+    paper=PAPER,
+    shows=SHOWS,
+)
+def build(testbed: Testbed, config: Config) -> Experiment:
+    """The non-saturating loss on DCGAN's networks."""
+    return gan.build(losses.non_saturating, testbed, config)
 
 
 @register(
     "dcgan/own",
-    Own(steps=20_000, **imagesets.PERIODS),
+    OwnConfig(steps=20_000, **testbeds.PERIODS),
     paper=PAPER,
-    dataset="a folder of images, or any of TFDS",
+    dataset="a folder of images, or any data set of TFDS",
     shows=SHOWS,
-    cost="as long as it is given",
+    task="images",
+    minutes=None,
 )
-def on_own(config: Own) -> Experiment:
-    """Measured by eye alone: of images without classes there is no small classifier."""
-    return gan.build(losses.non_saturating, imagesets.own(config.data, config.size, config.channels), config)
-
-
-imagesets.on(
-    "dcgan",
-    {
-        imagesets.DIGITS: Config(**imagesets.DIGITS.defaults),
-        imagesets.MNIST: Config(**imagesets.MNIST.defaults),
-        imagesets.CIFAR10: Config(**imagesets.CIFAR10.defaults),
-    },
-    paper=PAPER,
-    shows=SHOWS,
-)(functools.partial(gan.build, losses.non_saturating))
+def build_own(config: OwnConfig) -> Experiment:
+    """DCGAN without evaluation while training: images without classes have no feature classifier."""
+    return build(testbeds.own_images(config.data, config.size, config.channels), config)

@@ -3,45 +3,49 @@
     python launch.py train sagan/digits
     python launch.py train sagan/cifar10
 
-Spectral norm in both networks, a layer of attention in each at half the size of the images, and two learning rates of
-which the critic's is four times the other. Classes by projection and by conditional batch norm, as in the paper, whose
-images have 128 pixels; here the networks are the residual ones of SN-GAN for 32 pixels and less. On the small digits
-both rates are five times the paper's.
+Spectral norm in both networks, one self-attention layer in each at half the image size, and a learning rate of the
+critic that is four times that of the generator. Classes enter by projection and by conditional batch norm. The paper's
+images have 128 pixels; here the networks are SN-GAN's residual ones for at most 32 pixels. On the 8x8 digits both
+learning rates are five times the paper's.
 """
 
 import dataclasses
 
 import optax
 
-from experiments import imagesets
-from jaxgan import losses
-from jaxgan.registry import Experiment
+from experiments import testbeds
+from experiments.testbeds import CIFAR10, DIGITS, ImageSet
+from jaxgan.core import losses
+from jaxgan.training.experiment import Experiment, setting
 
 PAPER = "Zhang et al. 2018, arXiv 1805.08318"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(imagesets.Config):
+class Config(testbeds.ImageConfig):
     """SAGAN, section 4."""
 
-    g_lr: float = 1e-4  # learning rate of the generator
-    d_lr: float = 4e-4  # learning rate of the critic
-    b1: float = 0.0  # of Adam
-    b2: float = 0.9  # of Adam
+    g_lr: float = 1e-4
+    d_lr: float = 4e-4
+    b1: float = setting(0.0, "beta1 of Adam")
+    b2: float = setting(0.9, "beta2 of Adam")
 
 
-@imagesets.on(
+@testbeds.register_on(
     "sagan",
     {
-        imagesets.DIGITS: Config(**imagesets.DIGITS.defaults | {"width": 16}, g_lr=5e-4, d_lr=2e-3),
-        imagesets.CIFAR10: Config(**imagesets.CIFAR10.defaults),
+        DIGITS: Config(**DIGITS.defaults | {"width": 16}, g_lr=5e-4, d_lr=2e-3),
+        CIFAR10: Config(**CIFAR10.defaults),
     },
     paper=PAPER,
-    shows="each place of a map also sees all others; spectral norm in both networks, two time scales",
+    shows="self-attention over all positions of a feature map; spectral norm in both networks, two learning rates",
+    task="conditional images",
 )
-def build(images: imagesets.ImageSet, config: Config) -> Experiment:
-    """A fake is judged by the label that it was made for."""
-    size, *_ = images.shape
-    networks = images.resnets(config, classes=images.classes, spectral=True, attention=size // 2)
+def build(testbed: ImageSet, config: Config) -> Experiment:
+    """Each fake is given to the critic with the label that it was generated for."""
+    size, *_ = testbed.target.shape
+    networks = testbed.resnets(config, classes=testbed.classes, spectral=True, attention=size // 2)
     adam = lambda lr: optax.adam(lr, config.b1, config.b2)
-    return images.two_player(config, networks, losses.hinge, adam(config.g_lr), adam(config.d_lr), conditional=True)
+    return testbed.two_player(
+        config, losses.hinge, adam(config.g_lr), adam(config.d_lr), networks=networks, conditional=True
+    )

@@ -1,178 +1,346 @@
-"""Small games that every objective is tried on: points in the plane, and 8x8 digits by an MLP or by convolutions.
+"""The data sets that experiments are tried on, each with networks of a suitable size.
 
-A testbed has the networks, the data and the way to look at the result; a paper's file has the objective, the optimisers
-and the settings, and registers itself on all of them as `method/testbed`.
+A paper's file states its loss, optimizers and settings once and registers them as `method/testbed` on several testbeds.
 """
 
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
-from PIL import Image
 
-from jaxgan import latents, optim, pictures, registry
-from jaxgan.data import synthetic
+from jaxgan.core import augment, optim, prng
+from jaxgan.core.games import Latent
+from jaxgan.core.losses import AdversarialLoss
+from jaxgan.data import datasets, sources, synthetic
 from jaxgan.data.digits import digits
-from jaxgan.data.source import Source, density, images
-from jaxgan.evaluate.classifier import class_balance
-from jaxgan.evaluate.modes import modes
-from jaxgan.game import Network, spec
-from jaxgan.losses import Adversarial
-from jaxgan.networks import dcgan, mlp
-from jaxgan.objectives import Penalty, two_player
+from jaxgan.data.folders import load_folder
+from jaxgan.data.sources import Source
+from jaxgan.evaluate.digits_svm import class_balance
+from jaxgan.networks import dcgan, mlp, resnet
+from jaxgan.runs import registry, targets
+from jaxgan.runs.targets import Target
+from jaxgan.training import experiment
+from jaxgan.training.experiment import Experiment, setting
+
+Networks = tuple[nn.Module, nn.Module]  # generator, discriminator
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(registry.Config):
-    """What the testbeds need of a config."""
+class Config(experiment.Config):
+    """Settings of experiments on the small testbeds."""
 
-    latent: int = 2  # dimensions of z, drawn from N(0, 1)
-    width: int = 128  # units of a hidden layer; channels at the largest resolution
-    ema_half_life: float = 20_000.0  # images until half of the averaged generator is new
-    g_lr: float = 1e-3  # learning rate of the generator
-    d_lr: float = 1e-3  # learning rate of the discriminator
+    latent: int = setting(2, "dimensions of z")
+    width: int = setting(128, "units of a hidden layer, or channels at the largest resolution")
+    ema_half_life: float = setting(20_000.0, "half-life of the averaged generator, in images")
+    g_lr: float = setting(1e-3, "learning rate of the generator")
+    d_lr: float = setting(1e-3, "learning rate of the discriminator")
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ImageConfig(Config):
+    """Settings of experiments on sets of images."""
+
+    latent: int = 128
+    width: int = setting(64, "channels at half the image size")
+    flip: bool = setting(False, "mirror images horizontally with probability 1/2")
+    dequantise: bool = setting(False, "add uniform noise of one grey level")
+    diffaug: bool = setting(False, "apply DiffAugment (colour, translation, cutout) before the discriminator")
+    bfloat16: bool = setting(False, "compute in bfloat16; parameters stay float32")
+
+
+DIFFAUG = augment.compose(augment.colour, augment.translation, augment.cutout)
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class Testbed:
-    """Networks, data, and how to look at samples."""
+    """A target with default networks and settings.
+
+    Attributes:
+        name: The second part of `method/testbed`.
+        dataset: The data in a few words.
+        target: The data, and how samples are shown and measured.
+        networks: (config, batch_norm) -> generator and discriminator, with or without batch norm in the latter.
+        defaults: Settings that differ from the config's defaults.
+        task: The heading in `list`.
+        minutes: Typical training time on `hardware`.
+        hardware: What `minutes` refers to.
+        convolutional: Whether the networks contain convolutions.
+    """
 
     name: str
     dataset: str
-    cost: str
-    shape: tuple[int, ...]  # of an example
-    networks: Callable[[Config, bool], tuple[nn.Module, nn.Module]]  # (config, batch norm in D?) -> G, D
-    source: Callable[[Config], Source]
-    evaluate: Callable[[np.ndarray], Mapping[str, float]]
-    picture: Callable[[np.ndarray], Image.Image]
-    pictured: int
+    target: Target
     defaults: Mapping[str, Any]
+    networks: Callable[[Config, bool], Networks] | None = None
+    task: str = "images"
+    minutes: float | None = 1
+    hardware: str = registry.CPU
+    convolutional: bool = False
 
-    def experiment(
+    def default_networks(self, config: Config, batch_norm: bool) -> Networks:
+        """Returns the testbed's own generator and discriminator."""
+        return self.networks(config, batch_norm)
+
+    def two_player(
         self,
         config: Config,
-        loss: Adversarial,
+        loss: AdversarialLoss,
         g_optimizer: optax.GradientTransformation,
         d_optimizer: optax.GradientTransformation,
         *,
-        penalty: Penalty | None = None,
-        penalty_every: int = 1,
-        n_critic: int = 1,
-        norm: bool = False,
-    ) -> registry.Experiment:
-        """The game of an objective on this testbed."""
-        g_module, d_module = self.networks(config, norm)
-        generator = Network("generator", g_module, (spec(config.latent),))
-        discriminator = Network("discriminator", d_module, (spec(*self.shape),))
-        latent = lambda keys: latents.normal(keys, config.latent)
-        game = two_player(
+        networks: Networks | None = None,
+        batch_norm: bool = False,
+        latent: Latent | None = None,
+        **options: Any,
+    ) -> Experiment:
+        """Returns the experiment of a loss on this testbed.
+
+        Args:
+            config: The settings.
+            loss: What the players minimise.
+            g_optimizer: The generator's optimizer.
+            d_optimizer: The discriminator's optimizer.
+            networks: Generator and discriminator; the testbed's own by default.
+            batch_norm: Whether the testbed's own convolutional discriminator has batch norm.
+            latent: Draws z from example keys; N(0, 1) by default.
+            **options: Arguments of `Target.two_player` and `games.two_player`.
+        """
+        generator, discriminator = networks or self.default_networks(config, batch_norm)
+        return self.target.two_player(
+            config,
             generator,
             discriminator,
             loss,
-            latent,
+            latent or prng.normal_latent(config.latent),
             g_optimizer=g_optimizer,
             d_optimizer=d_optimizer,
-            penalty=penalty,
-            penalty_every=penalty_every,
-            n_critic=n_critic,
-            ema=optim.ema_decay(config.ema_half_life, config.batch_size),
+            convolutional=self.convolutional,
+            **{"ema": optim.ema_decay(config.ema_half_life, config.batch_size), **options},
         )
-        sample = lambda state, keys: generator.bind(state, train=False)(latent(keys))
-        return registry.Experiment(game, self.source(config), sample, self.evaluate, self.picture, self.pictured)
 
 
-class Bed(Protocol):
-    """What an objective can be played on: points of the plane, digits, or a set of images."""
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class ImageSet(Testbed):
+    """Labelled images with convolutional networks; `base` is the side of the smallest feature map in pixels."""
 
-    experiment: Callable[..., registry.Experiment]  # as that of `Testbed`
+    base: int
+    convolutional: bool = True
+
+    @property
+    def classes(self) -> int:
+        """The number of classes."""
+        return self.target.classes
+
+    def default_networks(self, config: Config, batch_norm: bool) -> Networks:
+        """Returns DCGAN's networks."""
+        return self.dcgan(config, batch_norm)
+
+    def dcgan(self, config: Config, batch_norm: bool = True, classes: int = 0) -> Networks:
+        """Returns DCGAN's generator and discriminator, the latter with or without batch norm."""
+        size, _, channels = self.target.shape
+        return (
+            dcgan.Generator(size, channels, config.width, self.base, classes=classes),
+            dcgan.Discriminator(config.width, self.base, batch_norm, classes=classes),
+        )
+
+    def resnets(self, config: Config, **options: Any) -> Networks:
+        """Returns SN-GAN's residual networks, the generator twice as wide; `options` go to both."""
+        size, _, channels = self.target.shape
+        g_width = 2 * config.width
+        g_widths = (g_width,) * dcgan.num_halvings(size, self.base)
+        return (
+            resnet.Generator(channels, g_widths, g_width, self.base, **options),
+            resnet.Critic((config.width,) * 4, **options),
+        )
+
+    def source(self, config: ImageConfig, split: str = "train") -> Source:
+        """Returns batches of the images, flipped and dequantised as the config says."""
+        return self.target.source(config.batch_size, split=split, flip=config.flip, dequantise=config.dequantise)
+
+    def two_player(
+        self,
+        config: ImageConfig,
+        loss: AdversarialLoss,
+        g_optimizer: optax.GradientTransformation,
+        d_optimizer: optax.GradientTransformation,
+        **options: Any,
+    ) -> Experiment:
+        """Returns the experiment of a loss on these images, see `Testbed.two_player`."""
+        image_options = {
+            "source": self.source(config),
+            "augment": DIFFAUG if config.diffaug else None,
+            "dtype": compute_dtype(config),
+        }
+        return super().two_player(config, loss, g_optimizer, d_optimizer, **image_options | options)
 
 
-def plane(name: str, made: synthetic.Density, dataset: str, **defaults: Any) -> Testbed:
-    """Points of a density in the plane, and networks of two hidden layers."""
-
-    @functools.cache
-    def data() -> np.ndarray:
-        return np.asarray(jax.vmap(made.draw)(jax.random.split(jax.random.key(0), 20_000)))
-
-    return Testbed(
-        name=name,
-        dataset=dataset,
-        cost="1 min, 2 CPU cores",
-        shape=(2,),
-        networks=lambda config, norm: (mlp.Generator((2,), config.width, depth=2), mlp.Critic(config.width, depth=2)),
-        source=lambda config: density(made.draw),
-        evaluate=lambda samples: modes(samples, made.modes, made.std, made.parts),
-        picture=lambda samples: pictures.scatter(samples, data()),
-        pictured=2_000,
-        defaults=defaults,
-    )
+def compute_dtype(config: ImageConfig) -> Any:
+    """Returns the `Network.dtype` that the config asks for."""
+    return jnp.bfloat16 if config.bfloat16 else None
 
 
-def _digits(name: str, networks: Callable[[Config, bool], tuple[nn.Module, nn.Module]], **defaults: Any) -> Testbed:
-    return Testbed(
-        name=name,
-        dataset="1,797 handwritten digits, 8x8",
-        cost="1 min, 2 CPU cores",
-        shape=(8, 8, 1),
-        networks=networks,
-        source=lambda config: images(digits, config.batch_size),
-        evaluate=class_balance,
-        picture=pictures.grid,
-        pictured=100,
-        defaults=defaults,
-    )
+def image_set(
+    name: str,
+    dataset: str,
+    load_split: Callable[[str], datasets.ImageData],
+    shape: tuple[int, int, int],
+    base: int,
+    *,
+    classes: int = 10,
+    metrics: tuple[str, ...] = ("fd", "prdc", "balance"),
+    transform: Callable[[Source], Source] = lambda source: source,
+    **fields: Any,
+) -> ImageSet:
+    """Returns an `ImageSet`; `fields` are its further attributes."""
+    target = targets.images(load_split, shape, classes=classes, metrics=metrics, transform=transform)
+    return ImageSet(name=name, dataset=dataset, target=target, base=base, **fields)
 
 
-ALL = (
-    plane("ring", synthetic.ring(), "8 Gaussians on a ring"),
-    plane("grid", synthetic.grid(), "25 Gaussians on a grid"),
-    plane("swiss_roll", synthetic.swiss_roll(), "Swiss roll in the plane"),
-    _digits(
-        "digits",
-        lambda config, norm: (
-            mlp.Generator((8, 8, 1), config.width, depth=2, out=jnp.tanh),
-            mlp.Critic(config.width, depth=2),
-        ),
-        steps=15_000,
-        batch_size=64,
-        latent=32,
-        width=256,
+def plane(name: str, density: synthetic.Density, dataset: str, **defaults: Any) -> Testbed:
+    """Returns the testbed of a density in the plane, with networks of two hidden layers."""
+    networks = lambda config, _: (mlp.Generator((2,), config.width, depth=2), mlp.Critic(config.width, depth=2))
+    target = targets.density(density)
+    return Testbed(name=name, dataset=dataset, target=target, networks=networks, defaults=defaults, task="2-D")
+
+
+RING = plane("ring", synthetic.ring(), "8 Gaussians on a ring")
+GRID = plane("grid", synthetic.grid(), "25 Gaussians on a grid")
+SWISS_ROLL = plane("swiss_roll", synthetic.swiss_roll(), "Swiss roll in the plane")
+SMALL_DIGITS = targets.images(lambda split: digits(), (8, 8, 1), classes=10, evaluate=class_balance)
+DIGITS_MLP = Testbed(
+    name="digits",
+    dataset="1,797 handwritten digits, 8x8",
+    target=SMALL_DIGITS,
+    networks=lambda config, _: (
+        mlp.Generator((8, 8, 1), config.width, depth=2, out=jnp.tanh),
+        mlp.Critic(config.width, depth=2),
     ),
-    _digits(
-        "digits_conv",
-        lambda config, norm: (
-            dcgan.Generator(8, width=config.width, base=2),
-            dcgan.Discriminator(config.width, base=2, norm=norm),
-        ),
-        steps=5_000,
-        sample_every=1_000,
-        evaluate_every=1_000,
-        save_every=1_000,
-        batch_size=64,
-        latent=32,
-        width=32,
+    defaults={"steps": 15_000, "batch_size": 64, "latent": 32, "width": 256},
+)
+DIGITS_CONV = Testbed(
+    name="digits_conv",
+    dataset="1,797 handwritten digits, 8x8",
+    target=SMALL_DIGITS,
+    networks=lambda config, batch_norm: (
+        dcgan.Generator(8, width=config.width, base=2),
+        dcgan.Discriminator(config.width, base=2, norm=batch_norm),
     ),
+    defaults={
+        "steps": 5_000,
+        "sample_every": 1_000,
+        "evaluate_every": 1_000,
+        "save_every": 1_000,
+        "batch_size": 64,
+        "latent": 32,
+        "width": 32,
+    },
+    convolutional=True,
+)
+SMALL = (RING, GRID, SWISS_ROLL, DIGITS_MLP, DIGITS_CONV)
+
+PERIODS = {"log_every": 100, "sample_every": 500, "evaluate_every": 500, "save_every": 500}
+
+DIGITS = image_set(
+    name="digits",
+    dataset="1,797 handwritten digits, 8x8",
+    load_split=lambda split: digits(),
+    shape=(8, 8, 1),
+    base=2,
+    defaults={**PERIODS, "steps": 3_000, "batch_size": 64, "latent": 32, "width": 32},
+)
+MNIST = image_set(
+    name="mnist",
+    dataset="60,000 handwritten digits, 28x28",
+    load_split=functools.partial(datasets.load_tfds, "mnist"),
+    shape=(28, 28, 1),
+    base=7,
+    minutes=20,
+    defaults={**PERIODS, "steps": 2_500},
+)
+STACKED_MNIST = image_set(
+    name="stacked_mnist",
+    dataset="three digits as the colours of one image, 1,000 modes",
+    load_split=functools.partial(datasets.load_tfds, "mnist"),
+    shape=(28, 28, 3),
+    base=7,
+    minutes=None,
+    classes=1_000,
+    metrics=("modes",),
+    transform=sources.stack_channels,
+    defaults=MNIST.defaults,
+)
+CIFAR10 = image_set(
+    name="cifar10",
+    dataset="50,000 colour images, 32x32",
+    load_split=functools.partial(datasets.load_tfds, "cifar10"),
+    shape=(32, 32, 3),
+    base=4,
+    minutes=None,
+    hardware="1 GPU",
+    defaults={**{name: 10 * steps for name, steps in PERIODS.items()}, "steps": 100_000, "width": 128},
 )
 
 
-def on_all(
-    method: str, config: type[Config], *, paper: str, shows: str, plane: Mapping[str, Any] | None = None
-) -> Callable[[Callable[[Testbed, Any], registry.Experiment]], Callable[[Testbed, Any], registry.Experiment]]:
-    """Register `build(bed, config)` as `method/testbed` on every testbed; `plane` has the settings of those in 2-D."""
+def own_images(data: str, size: int, channels: int) -> ImageSet:
+    """Returns the testbed of a user's images.
 
-    def add(build: Callable[[Testbed, Any], registry.Experiment]) -> Callable[[Testbed, Any], registry.Experiment]:
-        for bed in ALL:
-            fields = {**bed.defaults, **(plane if plane and bed.shape == (2,) else {})}
-            put = registry.register(
-                f"{method}/{bed.name}", config(**fields), paper=paper, dataset=bed.dataset, shows=shows, cost=bed.cost
-            )
-            put(functools.partial(build, bed))
+    Args:
+        data: A folder of images, or the name of a TFDS data set.
+        size: Side of the square that images are cropped and resized to.
+        channels: 1 or 3.
+    """
+    base = size
+    while base % 2 == 0 and base >= 8:
+        base //= 2
+
+    def load_split(split: str) -> datasets.ImageData:
+        path = Path(data)
+        return load_folder(path, size, channels)[0] if path.is_dir() else datasets.open_tfds(data, split, size=size)
+
+    return image_set(
+        name="own",
+        dataset="a folder of images, or any data set of TFDS",
+        load_split=load_split,
+        shape=(size, size, channels),
+        base=base,
+        classes=0,
+        metrics=(),
+        minutes=None,
+        defaults=PERIODS,
+    )
+
+
+Build = Callable[[Any, Any], Experiment]  # (testbed, config) -> experiment
+
+
+def register_on(
+    method: str, configs: Mapping[Testbed, Config], *, paper: str, shows: str, task: str | None = None
+) -> Callable[[Build], Build]:
+    """Returns a decorator that registers `build(testbed, config)` as `method/testbed` for each testbed and config."""
+
+    def add(build: Build) -> Build:
+        for testbed, config in configs.items():
+            registry.register(
+                f"{method}/{testbed.name}",
+                config,
+                paper=paper,
+                dataset=testbed.dataset,
+                shows=shows,
+                task=task or testbed.task,
+                minutes=testbed.minutes,
+                hardware=testbed.hardware,
+            )(functools.partial(build, testbed))
         return build
 
     return add
+
+
+def on_small(config: type[Config], plane: Mapping[str, Any] | None = None) -> dict[Testbed, Config]:
+    """Returns the config of each small testbed: its defaults, and in the plane also the settings in `plane`."""
+    extra = lambda testbed: plane or {} if testbed.task == "2-D" else {}
+    return {testbed: config(**{**testbed.defaults, **extra(testbed)}) for testbed in SMALL}

@@ -1,5 +1,6 @@
-"""Generative adversarial networks in JAX: a game is data, and one update step plays it."""
+"""Generative adversarial networks in JAX: train, sample and measure GANs by name, or compose new ones."""
 
-from jaxgan.run import Run, load
+from jaxgan.runs.registry import entries as experiments
+from jaxgan.runs.run import Run, load, train
 
-__all__ = ["Run", "load"]
+__all__ = ["Run", "experiments", "load", "train"]

@@ -1,33 +1,52 @@
-"""What a user can mend: each error is one sentence, and the command line prints that and no traceback."""
+"""Errors that a user can act on. Each message is one sentence; the command line prints it without a traceback."""
+
+import difflib
+import sys
+from collections.abc import Iterable
+from pathlib import Path
 
 
-class Problem(Exception):
-    """A request that cannot be met as it stands."""
+class UserError(Exception):
+    """A request that cannot be carried out as given."""
 
     exit_code = 2
 
 
-class Diverged(Problem):
-    """A loss that is not finite any more."""
+class TrainingDiverged(UserError):
+    """A loss became NaN or infinite."""
 
     exit_code = 3
 
 
-class Failed(Problem):
-    """The machine would not do what was right to ask: a full disk, no readable checkpoint."""
+class SystemFailure(UserError):
+    """The machine could not do what was asked, for example a full disk or no readable checkpoint."""
 
     exit_code = 1
 
 
-class Stopped(Problem):
-    """A signal asked the run to stop; what it had done is saved."""
+class TrainingStopped(UserError):
+    """A signal stopped the run after its state was saved."""
 
-    def __init__(self, message: str, number: int) -> None:
+    def __init__(self, message: str, signal_number: int) -> None:
         super().__init__(message)
-        self.exit_code = 128 + number
+        self.exit_code = 128 + signal_number
 
 
-class Unmet(Problem):
-    """A figure whose claims do not all hold."""
+class ClaimFailed(UserError):
+    """At least one claim of a figure does not hold."""
 
     exit_code = 4
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Returns a hint for an unknown `name`: its closest matches among `known`, or else all of `known`."""
+    known = list(known)
+    close = difflib.get_close_matches(name, known, 3, 0.5)
+    close = close or [k for k in known if name in k.split("/")][:5]
+    return f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(known)}"
+
+
+def command_name() -> str:
+    """Returns how the user started the program, for commands in messages: `python launch.py` or `jaxgan`."""
+    program = Path(sys.argv[0])
+    return f"python {program.name}" if program.suffix == ".py" else "jaxgan"

@@ -1,28 +1,63 @@
-"""Eight simulated devices, no silent broadcasts or promotions, and a compilation cache of the tests' own."""
+"""Eight simulated devices, no implicit broadcasts or promotions, bounded memory, and no stray processes."""
 
+import contextlib
+import gc
 import os
+import signal
+import subprocess
 import tempfile
+from collections.abc import Callable, Iterator
 
-# The tests mostly compile: without LLVM's optimisations that takes half the time, and the programs are the same.
+# Tests mostly compile. Without LLVM's optimisations compiling takes half the time.
 os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0"
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", os.path.join(tempfile.gettempdir(), "jaxgan-tests-xla"))
 
 import jax
 import pytest
 
-from jaxgan import train
+from jaxgan.training import sampling, trainer
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
-train.keep_freed = lambda: None  # With it steps are faster, but compiling takes a quarter longer.
+trainer.keep_freed_memory = lambda: None  # With it steps are faster, but compiling takes a quarter longer.
+trainer.EVALUATION_SAMPLES = 256  # Tests that judge samples call `Run.evaluate`, which takes as many as they ask for.
+
+Start = Callable[..., subprocess.Popen]
 
 
 @pytest.fixture
 def key() -> jax.Array:
+    """A PRNG key."""
     return jax.random.key(0)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _free_compiled_programs() -> Iterator[None]:
+    """Frees what a test file compiled, so that a process does not hold the programs of all files."""
+    yield
+    sampling.make_sampler.cache_clear()
+    jax.clear_caches()
+    gc.collect()
+
+
+@pytest.fixture
+def start_process() -> Iterator[Start]:
+    """`subprocess.Popen` with pipes for text, in a process group that is killed when the test ends."""
+    processes = []
+
+    def start(command: list[str], **options) -> subprocess.Popen:
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        processes.append(subprocess.Popen(command, start_new_session=True, **{**pipes, **options}))
+        return processes[-1]
+
+    yield start
+    for process in processes:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes longest, so that no worker is left alone with it at the end."""
+    """Starts with the longest tests, so that no worker is left alone with one at the end."""
     items.sort(key=lambda item: not any(word in item.name for word in ("resumed", "processes")))

@@ -1,29 +1,33 @@
-"""What several tests need."""
+"""Functions that several test files use."""
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 from unittest import mock
 
+import chex
 import jax
 import numpy as np
 import optax
 
-from jaxgan import registry, run
+from jaxgan.core.game import Game, TrainState
 from jaxgan.data import datasets
-from jaxgan.data.source import Arrays, Source
-from jaxgan.errors import Problem
-from jaxgan.game import Game, TrainState
-from jaxgan.metrics import Tally
-from jaxgan.parallel import Devices
-from jaxgan.registry import Config, Entry, Experiment
-from jaxgan.rounds import Carry
-from jaxgan.train import make_dispatch
+from jaxgan.data.sources import Source
+from jaxgan.data.streams import WindowData
+from jaxgan.errors import UserError
+from jaxgan.runs import registry
+from jaxgan.runs.registry import Entry
+from jaxgan.training.accumulator import ScalarAccumulator
+from jaxgan.training.devices import Devices
+from jaxgan.training.experiment import PERIOD_FIELDS, Config, Experiment
+from jaxgan.training.loop import LoopState, build_loop, data_key, run_key
+from jaxgan.training.trainer import make_dispatch
 
 NAMES = list(registry.entries())
 
 
-def changed(entry: Entry, change: Callable[[Game], Game]) -> Entry:
-    """The entry with another game under its name."""
+def with_game(entry: Entry, change: Callable[[Game], Game]) -> Entry:
+    """Returns the entry with `change` applied to its game."""
 
     def build(config: Config) -> Experiment:
         experiment = entry.build(config)
@@ -32,62 +36,54 @@ def changed(entry: Entry, change: Callable[[Game], Game]) -> Entry:
     return dataclasses.replace(entry, build=build)
 
 
-def sgd(entry: Entry) -> Entry:
-    """The entry with plain gradient descent, which a wrong scale of the gradients would not escape, as it does Adam."""
-    plain = optax.sgd(0.001)
+def with_sgd(entry: Entry) -> Entry:
+    """Returns the entry with plain gradient descent, which reveals wrongly scaled gradients where Adam would not."""
+    sgd = optax.sgd(0.001)
 
     def build(config: Config) -> Experiment:
-        with mock.patch.object(optax, "adam", return_value=plain):  # A loss that looks ahead holds the optimiser.
+        with mock.patch.object(optax, "adam", return_value=sgd):  # An unrolled loss holds the optimizer itself.
             experiment = entry.build(config)
-        players = {name: dataclasses.replace(p, optimizer=plain) for name, p in experiment.game.players.items()}
+        players = {name: dataclasses.replace(p, optimizer=sgd) for name, p in experiment.game.players.items()}
         return dataclasses.replace(experiment, game=dataclasses.replace(experiment.game, players=players))
 
     return dataclasses.replace(entry, build=build)
 
 
-def small(name: str, **fields: object) -> tuple[Entry, Config]:
-    """A registered experiment with a config for a few steps."""
+def short_run(name: str, **settings: Any) -> tuple[Entry, Config]:
+    """Returns a registered experiment with settings for 10 steps of 16 examples, with all periods 5."""
     entry = registry.get(name)
-    every = dict.fromkeys((*registry.PERIODS, "log_every"), 5)
-    return entry, dataclasses.replace(entry.config, **{"steps": 10, "batch_size": 16, **every, **fields})
+    periods = dict.fromkeys((*PERIOD_FIELDS, "log_every"), 5)
+    return entry, dataclasses.replace(entry.config, **{"steps": 10, "batch_size": 16, **periods, **settings})
 
 
-def play(experiment: Experiment, config: Config, devices: Devices, steps: int) -> TrainState:
-    """Play from the start as `train` does, without its logs."""
-    rounds = run.make_rounds(experiment.game, experiment.source, config.batch_size)
-    rounds = run.over_seeds(rounds) if config.seeds > 1 else rounds
-    state = devices.make(lambda: rounds.start(run.run_key(config)))
-    windows = experiment.source.windows(run.data_key(config), 0)
-    empty = Tally.empty(rounds.names(held(experiment.source)), config.seeds)
-    carry, step = devices.carried(Carry(state, devices.put(empty))), 0
-    dispatch = make_dispatch(experiment.game, rounds, windows, config, devices)
+def train_steps(experiment: Experiment, config: Config, devices: Devices, steps: int) -> TrainState:
+    """Returns the state after `steps` steps on host arrays. Trains as `trainer.train` does, but writes no files."""
+    loop = build_loop(experiment, config)
+    state = devices.init_replicated(lambda: loop.init(run_key(config)))
+    windows = experiment.source.windows(data_key(config), 0)
+    zeros = ScalarAccumulator.zeros(loop.scalar_names(first_window_data(experiment.source)), config.seeds)
+    dispatch = make_dispatch(experiment.game, loop, windows, config, devices)
+    carry, step = devices.replicate(LoopState(state, devices.put_replicated(zeros))), 0
     while step < steps:
         carry, step = dispatch(carry, step, steps)
-    return jax.device_get(devices.one(carry.state))
+    return jax.device_get(devices.local_copy(carry.state))
 
 
-def held(source: Source) -> Arrays:
-    """What a source draws its first batch from."""
-    return next(source.windows(jax.random.key(0), 0)).arrays
+def first_window_data(source: Source) -> WindowData:
+    """Returns the arrays from which a source in memory draws its batches."""
+    return WindowData(next(source.windows(jax.random.key(0), 0)).replicated)
 
 
-def there(name: str) -> bool:
-    """Whether a data set is prepared on this machine."""
+def is_prepared(name: str) -> bool:
+    """Returns whether a TFDS data set is prepared on this machine."""
     try:
-        datasets.prepared(name)
-    except Problem:
+        datasets.prepared_folder(name)
+    except UserError:
         return False
     return True
 
 
-def gap(a: object, b: object) -> float:
-    """The largest difference between two trees."""
-    return max(
-        float(np.abs(x - y).max()) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True) if x.size
-    )
-
-
-def same(a: object, b: object) -> bool:
-    """Whether two trees are equal to the bit."""
-    pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
-    return all(np.asarray(x).tobytes() == np.asarray(y).tobytes() for x, y in pairs)
+def max_difference(a: chex.ArrayTree, b: chex.ArrayTree) -> float:
+    """Returns the largest absolute difference between the leaves of two trees of equal structure."""
+    leaves = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
+    return max(float(np.abs(x - y).max()) for x, y in leaves if x.size)

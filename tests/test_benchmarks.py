@@ -1,10 +1,12 @@
-"""The benchmarks run; what they measure is not a test's business."""
+"""The benchmarks run. Their measurements are not tested."""
 
 import itertools
+import json
+from pathlib import Path
 
 import pytest
 
-from benchmarks import clock, compile, loop, memory, price, seeds, start, steps, works
+from benchmarks import compile, loop, memory, price, seeds, start, steps, tables, timing, workloads
 
 
 @pytest.mark.parametrize(
@@ -17,6 +19,7 @@ from benchmarks import clock, compile, loop, memory, price, seeds, start, steps,
         (compile.rows, {"ours_s", "native_s", "ratio"}),
         (memory.rows, {"peak", "needed"}),
     ],
+    ids=["start", "loop", "seeds", "price", "compile", "memory"],
 )
 def test_a_benchmark_runs(rows, fields):
     row = next(rows(tiny=True))
@@ -25,28 +28,38 @@ def test_a_benchmark_runs(rows, fields):
 
 
 @pytest.mark.parametrize(
-    "work", [work for work in works.ALL if work.family in ("mlp", "dcgan")][::2], ids=lambda w: w.name
+    "workload", [w for w in workloads.WORKLOADS if w.family in ("mlp", "dcgan")][::2], ids=lambda w: w.name
 )
-def test_a_step_is_timed_where_there_is_no_torch(work, monkeypatch):
+def test_a_step_is_timed_without_torch(workload, monkeypatch):
     monkeypatch.setattr(steps.importlib.util, "find_spec", lambda name: None)
-    (row,) = steps.rows(work, tiny=True)
+    (row,) = steps.rows(workload, tiny=True)
     assert row["ours_ms"] > 0
     assert row["flops"] > 0
     assert "peer" not in row
 
 
-def test_sides_take_turns_and_are_warm():
-    played = []
-    sides = {name: lambda n, name=name: played.append((name, n)) for name in "ab"}
-    taken = clock.in_turns(sides, rounds=3, seconds=0.0)
-    assert [name for name, _ in itertools.groupby(played, lambda turn: turn[0])] == list("abababab")
-    assert all(len(times) == 3 for times in taken.values())
+def test_alternatives_are_interleaved_and_warmed_up():
+    calls = []
+    alternatives = {name: lambda n, name=name: calls.append((name, n)) for name in "ab"}
+    times = timing.interleaved_times(alternatives, rounds=3, seconds=0.0)
+    assert [name for name, _ in itertools.groupby(calls, lambda call: call[0])] == list("abababab")
+    assert all(len(values) == 3 for values in times.values())
 
 
 def test_ratios_are_of_rounds_not_of_medians():
-    assert clock.ratios([1.0, 4.0, 9.0], [1.0, 2.0, 9.0]) == {"ratio": 1.0, "ratio_low": 1.0, "ratio_high": 2.0}
+    ratios = timing.summarise_ratios([1.0, 4.0, 9.0], [1.0, 2.0, 9.0])
+    assert ratios == {"ratio": 1.0, "ratio_low": 1.0, "ratio_high": 2.0}
 
 
-def test_every_family_and_penalty_counts_its_operations():
-    dcgan = {work.name: steps.flops(works.tiny(work)) for work in works.ALL if work.family == "dcgan"}
+def test_a_penalty_of_higher_order_counts_more_operations():
+    dcgan = {w.name: steps.flops(workloads.tiny(w)) for w in workloads.WORKLOADS if w.family == "dcgan"}
     assert dcgan["dcgan_none"] < dcgan["dcgan_r1"] < dcgan["dcgan_wgan_gp"]
+
+
+def test_every_stored_row_is_in_one_table():
+    rows = json.loads((Path(__file__).parents[1] / "benchmarks/results/cpu.json").read_text())
+    lines = [len(table(rows).splitlines()) - 2 for table in (tables.steps_table, tables.own_table)]
+    prices = [row for row in rows if row["name"].startswith("price/")]
+    single_seeds = [row for row in rows if row["name"].startswith("seeds/") and row["seeds"] == 1]
+    assert sum(lines) == len(rows) - len(prices) - len(single_seeds)
+    assert len(tables.prices_table(rows).splitlines()) - 2 == len({row["name"].rpartition("/")[2] for row in prices})

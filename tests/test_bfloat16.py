@@ -1,4 +1,4 @@
-"""Networks that compute in bfloat16: parameters and buffers stay float32, and a step is that of float32 to rounding."""
+"""Tests of networks that compute in bfloat16, with parameters and buffers in float32."""
 
 import jax
 import jax.numpy as jnp
@@ -6,11 +6,11 @@ import numpy as np
 import optax
 import pytest
 
-from jaxgan import latents, losses, penalties
-from jaxgan.game import LABEL, Network, init, spec
+from jaxgan.core import losses, penalties, prng
+from jaxgan.core.game import LABEL, Network, init_state, input_spec
+from jaxgan.core.games import two_player
+from jaxgan.core.update import make_update
 from jaxgan.networks import dcgan, r3gan, resnet
-from jaxgan.objectives import two_player
-from jaxgan.update import make_update
 
 NETWORKS = {
     "dcgan with batch norm": (dcgan.Generator(8, 3, width=8, base=2), dcgan.Discriminator(8, base=2), False),
@@ -28,16 +28,16 @@ NETWORKS = {
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_a_step_in_bfloat16_is_near_that_in_float32(name, key):
+def test_training_step_in_bfloat16_is_close_to_float32(name, key):
     g_module, d_module, conditional = NETWORKS[name]
     labels = (LABEL,) if conditional else ()
 
     def step(dtype):
         game = two_player(
-            Network("generator", g_module, (spec(5), *labels), dtype),
-            Network("discriminator", d_module, (spec(8, 8, 3), *labels), dtype),
+            Network("generator", g_module, (input_spec(5), *labels), dtype),
+            Network("discriminator", d_module, (input_spec(8, 8, 3), *labels), dtype),
             losses.non_saturating,
-            lambda keys: latents.normal(keys, 5),
+            lambda keys: prng.normal(keys, 5),
             g_optimizer=optax.sgd(0.01),
             d_optimizer=optax.sgd(0.01),
             penalty=lambda critic, real, fake, key: 0.1 * penalties.r1(critic, real),
@@ -47,20 +47,22 @@ def test_a_step_in_bfloat16_is_near_that_in_float32(name, key):
             "label": jnp.arange(16) % 3,
             "index": jnp.arange(16),
         }
-        start = jax.jit(lambda: init(game, key))()
-        play = jax.jit(lambda state: make_update(game)(game.phases, state, batch, key))
-        return start, *play(start)
+        initial = jax.jit(lambda: init_state(game, key))()
+        update = jax.jit(lambda state: make_update(game)(game.phases, state, batch, key))
+        return initial, *update(initial)
 
-    start, state, metrics = step(jnp.bfloat16)
-    _, exact, expected = step(None)
+    initial, state, scalars = step(jnp.bfloat16)
+    _, expected_state, expected_scalars = step(None)
     assert {x.dtype for x in jax.tree.leaves((state.params, state.buffers))} == {jnp.dtype(jnp.float32)}
-    for metric, value in metrics.items():  # 8 bits of mantissa, and some ten layers
+    for name, value in scalars.items():
         assert value.dtype == jnp.float32
-        assert abs(value - expected[metric]) < 0.05 * (1 + abs(expected[metric])), metric
+        # bfloat16 has 8 bits of precision, and errors add up over about ten layers.
+        assert abs(value - expected_scalars[name]) < 0.05 * (1 + abs(expected_scalars[name])), name
     for network in ("generator", "discriminator"):
-        moved, wanted = (
-            np.concatenate([np.ravel(b - a) for a, b in zip(*map(jax.tree.leaves, pair), strict=True)])
-            for pair in ((start.params[network], s.params[network]) for s in (state, exact))
+        before = jax.tree.leaves(initial.params[network])
+        change, expected = (
+            np.concatenate([np.ravel(b - a) for a, b in zip(before, jax.tree.leaves(s.params[network]), strict=True)])
+            for s in (state, expected_state)
         )
-        cosine = moved @ wanted / np.linalg.norm(moved) / np.linalg.norm(wanted)
+        cosine = change @ expected / np.linalg.norm(change) / np.linalg.norm(expected)
         assert cosine > 0.9

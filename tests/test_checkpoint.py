@@ -1,17 +1,17 @@
-"""A checkpoint is trusted only after a check."""
+"""A checkpoint is restored only if its checksums match; otherwise the one before it is."""
 
 import os
 import shutil
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import same
 
-from jaxgan.checkpoint import Checkpoints
-from jaxgan.errors import Failed
-from jaxgan.game import TrainState
+from jaxgan.core.game import TrainState
+from jaxgan.errors import SystemFailure
+from jaxgan.training.checkpoint import Checkpoints
 
 
 def state_at(step):
@@ -20,7 +20,7 @@ def state_at(step):
     return TrainState(jnp.int32(step), params, {}, {"generator": normal(2, 64, 64)}, {"generator": normal(3, 3)})
 
 
-LIKE = jax.eval_shape(lambda: state_at(0))
+SHAPES = jax.eval_shape(lambda: state_at(0))
 
 
 @pytest.fixture
@@ -32,70 +32,70 @@ def written(tmp_path):
     return tmp_path / "checkpoints"
 
 
-def files(folder):
+def files_by_size(folder):
     return sorted((p for p in folder.rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
 
 
-def flip(folder):
-    path = files(folder)[-1]
+def flip_bit(folder):
+    path = files_by_size(folder)[-1]
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 0x10
     path.write_bytes(data)
 
 
 def truncate(folder):
-    os.truncate(files(folder)[-1], files(folder)[-1].stat().st_size // 2)
+    path = files_by_size(folder)[-1]
+    os.truncate(path, path.stat().st_size // 2)
 
 
 def delete(folder):
-    files(folder)[-1].unlink()
+    files_by_size(folder)[-1].unlink()
 
 
-def forget(folder):
+def delete_checksums(folder):
     shutil.rmtree(folder / "meta")
 
 
-def test_what_is_read_is_what_was_written(written):
-    restored = Checkpoints(written).restore(LIKE)
-    assert same(restored, state_at(30))
+def test_the_newest_state_is_restored(written):
+    chex.assert_trees_all_equal(Checkpoints(written).restore(SHAPES), state_at(30), strict=True)
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # Readers that Orbax gives up on.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # Orbax abandons its readers.
 @pytest.mark.parametrize(
-    ("damage", "named"),
-    [(flip, "the checksum of|reading"), (truncate, "reading"), (delete, "reading"), (forget, "meta")],
+    ("damage", "reason"),
+    [(flip_bit, "the checksum of|reading"), (truncate, "reading"), (delete, "reading"), (delete_checksums, "meta")],
 )
-def test_a_damaged_checkpoint_gives_way_to_the_one_before(written, damage, named):
+def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_it_restored(written, damage, reason):
     damage(written / "30")
     checkpoints = Checkpoints(written)
-    with pytest.warns(UserWarning, match=rf"{written}/30 is damaged and not used: .*{named}"):
-        restored = checkpoints.restore(LIKE, set_aside=True)
-    assert same(restored, state_at(20))
+    with pytest.warns(UserWarning, match=rf"{written}/30 is damaged and was skipped: .*({reason})"):
+        restored = checkpoints.restore(SHAPES, set_aside=True)
+    chex.assert_trees_all_equal(restored, state_at(20))
     assert checkpoints.steps() == [10, 20]
-    checkpoints.save(state_at(30))  # The run plays these steps again, and may write them again.
+    checkpoints.save(state_at(30))  # The run takes these steps again and can write them again.
     checkpoints.close()
-    assert same(Checkpoints(written).restore(LIKE), state_at(30))
+    chex.assert_trees_all_equal(Checkpoints(written).restore(SHAPES), state_at(30))
     assert len(list((written.parent / "damaged").iterdir())) == 1
 
 
-def test_with_no_good_checkpoint_left_nothing_is_touched(written):
+def test_if_all_checkpoints_are_damaged_nothing_is_moved(written):
     for step in ("10", "20", "30"):
-        flip(written / step)
-    before = {path: path.read_bytes() for path in files(written)}
-    with pytest.warns(UserWarning, match="damaged"), pytest.raises(Failed, match="no good checkpoint is left"):
-        Checkpoints(written).restore(LIKE, set_aside=True)
-    assert before == {path: path.read_bytes() for path in files(written)}
+        flip_bit(written / step)
+    before = {path: path.read_bytes() for path in files_by_size(written)}
+    with pytest.warns(UserWarning, match="damaged"), pytest.raises(SystemFailure, match="no good checkpoint is left"):
+        Checkpoints(written).restore(SHAPES, set_aside=True)
+    assert before == {path: path.read_bytes() for path in files_by_size(written)}
 
 
-def test_reading_moves_nothing(written):
-    flip(written / "30")
+def test_a_read_only_restore_moves_nothing(written):
+    flip_bit(written / "30")
     with pytest.warns(UserWarning, match="damaged"):
-        restored = Checkpoints(written, read_only=True).restore(LIKE)
-    assert same(restored, state_at(20))
+        restored = Checkpoints(written, read_only=True).restore(SHAPES)
+    chex.assert_trees_all_equal(restored, state_at(20))
     assert (written / "30").exists()
 
 
-def test_the_newest_are_kept(tmp_path):
+def test_the_newest_three_are_kept(tmp_path):
     checkpoints = Checkpoints(tmp_path)
     for step in range(10, 70, 10):
         checkpoints.save(state_at(step))
@@ -103,13 +103,23 @@ def test_the_newest_are_kept(tmp_path):
     assert checkpoints.steps() == [40, 50, 60]
 
 
-def test_a_state_may_change_as_soon_as_it_is_given(tmp_path):
+def test_given_steps_are_never_removed(tmp_path):
+    checkpoints = Checkpoints(tmp_path, keep=[20])
+    for step in range(10, 70, 10):
+        checkpoints.save(state_at(step))
+    checkpoints.wait()
+    assert checkpoints.steps() == [20, 40, 50, 60]
+    chex.assert_trees_all_equal(checkpoints.restore_step(20, SHAPES), state_at(20))
+    with pytest.raises(SystemFailure, match=f"{tmp_path}/30 cannot be read"):
+        checkpoints.restore_step(30, SHAPES)
+
+
+def test_a_saved_state_can_be_donated_at_once(tmp_path):
     checkpoints, add = Checkpoints(tmp_path), jax.jit(lambda x: x + 1, donate_argnums=0)
     state = {"kernel": jnp.arange(2_000_000.0)}
     checkpoints.save(TrainState(jnp.int32(1), state, {}, {}, {}))
-    state = add(state["kernel"])
+    changed = add(state["kernel"])
     checkpoints.close()
-    restored = Checkpoints(tmp_path).restore(
-        TrainState(LIKE.step, {"kernel": jax.eval_shape(lambda: state)}, {}, {}, {})
-    )
+    shapes = TrainState(SHAPES.step, {"kernel": jax.eval_shape(lambda: changed)}, {}, {}, {})
+    restored = Checkpoints(tmp_path).restore(shapes)
     np.testing.assert_array_equal(restored.params["kernel"], np.arange(2_000_000.0))

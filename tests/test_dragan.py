@@ -1,21 +1,22 @@
-"""Where the sharpness of DRAGAN's discriminator starts from."""
+"""The initial gradient norm of DRAGAN's discriminator, from which the figure's ratio starts."""
 
 import jax
 import jax.numpy as jnp
 
 from experiments import dragan
-from jaxgan import penalties
-from jaxgan.game import init
+from jaxgan.core import penalties
+from jaxgan.core.game import init_state
 
 
-def test_a_new_discriminator_s_mean_squared_gradient_is_2():
-    # Half of H units are on, with weights of variance 2 / H, after input weights of 64 · 2 / 64 in all.
-    game = dragan.build(dragan.Config()).game
+def test_mean_squared_gradient_norm_of_a_new_discriminator_is_2():
+    # Half of the H units are active. Their output weights have variance 2 / H, and the squared norm of their input
+    # weights is 64 * 2 / 64.
+    game = dragan.build_digits(dragan.Config()).game
     x = jax.random.normal(jax.random.key(1), (50, 8, 8, 1))
 
-    def square_norm(key):
-        state = init(game, key)
-        return penalties.square_norm(game.networks[1].bind(state), x).mean()
+    def mean_squared_norm(key):
+        state = init_state(game, key)
+        return penalties.squared_gradient_norm(game.networks[1].bind(state), x).mean()
 
-    found = jax.jit(jax.vmap(square_norm))(jax.random.split(jax.random.key(0), 100)).mean()
-    assert jnp.abs(found - 2) < 0.1
+    values = jax.jit(jax.vmap(mean_squared_norm))(jax.random.split(jax.random.key(0), 100))
+    assert jnp.abs(values.mean() - 2) < 0.1

@@ -10,11 +10,12 @@ import pytest
 from helpers import NAMES, gap, held, play, same, sgd, small, there
 
 import jaxgan
-from jaxgan import axis, registry, run
-from jaxgan.game import init
-from jaxgan.parallel import Devices
-from jaxgan.train import train
-from jaxgan.update import make_update
+from jaxgan.core import axis
+from jaxgan.core.game import init_state
+from jaxgan.core.update import make_update
+from jaxgan.runs import registry, run
+from jaxgan.training.devices import Devices
+from jaxgan.training.trainer import train
 
 TESTBEDS = ("dirac", "ring", "grid", "swiss_roll", "digits", "digits_conv")
 METHODS = ("minimax", "non_saturating", "wgan", "wgan_gp", "r3gan")
@@ -58,8 +59,8 @@ def test_only_the_phases_player_moves(name):
     entry, config = small(name)
     experiment = entry.build(config)
     game, update = experiment.game, make_update(experiment.game)
-    state = jax.jit(lambda key: init(game, key))(jax.random.key(0))
-    batch = experiment.source.batch(held(experiment.source), jax.random.key(1), state.step, axis.positions(16))
+    state = jax.jit(lambda key: init_state(game, key))(jax.random.key(0))
+    batch = experiment.source.batch(held(experiment.source), jax.random.key(1), state.step, axis.global_indices(16))
     for phase in game.phases:
         after, metrics = jax.jit(lambda state, batch: update((phase,), state, batch, jax.random.key(2)))(state, batch)
         assert all(np.isfinite(m) for m in metrics.values())
@@ -68,8 +69,8 @@ def test_only_the_phases_player_moves(name):
                 assert not same(after.params[network.name], state.params[network.name])
             else:
                 assert same(after.params[network.name], state.params[network.name])
-        others = {p: opt for p, opt in state.opt.items() if p != phase.player}
-        assert same({p: after.opt[p] for p in others}, others)
+        others = {p: opt for p, opt in state.opt_state.items() if p != phase.player}
+        assert same({p: after.opt_state[p] for p in others}, others)
 
 
 @pytest.mark.parametrize("name", PLAYED + REAL)
@@ -77,7 +78,7 @@ def test_one_device_and_eight_agree(name):
     entry, config = small(name, **({"width": 24} if name in IMAGES else {}))
     experiment = sgd(entry).build(config)
     one, eight = (play(experiment, config, Devices.take(n), steps=10) for n in (1, 8))
-    start = jax.jit(lambda key: init(experiment.game, key))(jax.random.key(0))
+    start = jax.jit(lambda key: init_state(experiment.game, key))(jax.random.key(0))
     assert gap(one.params, start.params) > 1e-4
     assert gap(eight, one) < 1e-5
 

@@ -9,11 +9,12 @@ import pytest
 from helpers import there
 from PIL import Image
 
-from jaxgan import figures, plots
-from jaxgan.errors import Problem
-from jaxgan.evaluate import small
-from jaxgan.figures import Claim, Figure, needs
-from jaxgan.parallel import Devices
+from jaxgan.errors import UserError
+from jaxgan.evaluate import classifier
+from jaxgan.render import plots
+from jaxgan.reports import figures
+from jaxgan.reports.figures import Claim, Figure, run_spec
+from jaxgan.training.devices import Devices
 
 ALL = figures.entries()
 
@@ -24,7 +25,7 @@ def test_every_figure_is_made(tmp_path, id, monkeypatch):
     if id in ("gan/table1", "gan/fig2", "cgan/table1", "cgan/fig2") and not there("mnist"):
         pytest.skip("MNIST is not prepared in $JAXGAN_DATA_DIR")
     trains = bool(ALL[id].build().runs)
-    monkeypatch.setattr(small, "RECIPE", dataclasses.replace(small.RECIPE, images=2_000))
+    monkeypatch.setattr(classifier, "RECIPE", dataclasses.replace(classifier.RECIPE, images=2_000))
     result = figures.make(ALL[id], tmp_path, Devices.take(1), reduced=trains)
     assert result == json.loads((tmp_path / id / "result.json").read_text())
     assert len(result["claims"]) == len(ALL[id].build().claims) > 0
@@ -51,7 +52,7 @@ def test_every_figure_is_made(tmp_path, id, monkeypatch):
     ],
 )
 def test_a_claim_is_judged_by_its_bounds(value, least, most, holds):
-    judged = Claim("x", "x", least, most).judge({"x": value})
+    judged = Claim("x", "x", least, most).check({"x": value})
     assert judged["holds"] is holds
     json.dumps(judged, allow_nan=False)
 
@@ -66,16 +67,16 @@ def trained(tmp_path):
         return {"x": [float(run.sample(4, member=1).mean()) for run in runs["ring"]], "y": 1.0, "z": np.ones(3)}
 
     def plot(found):
-        page, ((ax,),) = plots.panels(1, 1)
+        page, ((ax,),) = plots.subplots(1, 1)
         ax.plot(found["z"])
         return page
 
     def build(*at):
-        ring = needs("r3gan/ring", *at, seeds=2, batch_size=8, width=8)
+        ring = run_spec("r3gan/ring", *at, seeds=2, batch_size=8, width=8)
         return Figure(measure=measure, plot=plot, claims=(Claim("y is 1", "y", 1, 1),), runs={"ring": ring})
 
     make = lambda *at: figures.make(
-        figures.Entered("test/ring", lambda: build(*at), "Test 2026", "nothing", "1 s"), tmp_path, Devices.take(1)
+        figures.FigureEntry("test/ring", lambda: build(*at), "Test 2026", "nothing", "1 s"), tmp_path, Devices.take(1)
     )
     return tmp_path, calls, make
 
@@ -101,5 +102,5 @@ def test_a_look_that_was_missed_trains_anew_to_the_same(trained):
 
 
 def test_an_unknown_figure_is_named(tmp_path):
-    with pytest.raises(Problem, match="gan/saturation"):
+    with pytest.raises(UserError, match="gan/saturation"):
         figures.get("gan/saturatoin")

@@ -1,3 +1,5 @@
+"""Tests of dropout and of the fully connected networks for MNIST."""
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,7 +11,7 @@ from jaxgan.data.digits import digits
 from jaxgan.networks import maxout
 
 
-def test_dropout_keeps_its_share_and_the_mean_and_depends_on_the_example_alone(key):
+def test_dropout_keeps_the_given_share_and_the_mean_and_depends_only_on_the_examples_key(key):
     keys = jax.random.split(key, 64)
     x = jax.random.uniform(key, [64, 500], minval=0.5)
     y = maxout.dropout(x, keys, 0.8)
@@ -20,14 +22,14 @@ def test_dropout_keeps_its_share_and_the_mean_and_depends_on_the_example_alone(k
 
 
 @pytest.mark.parametrize("classes", [0, 10])
-def test_networks_have_the_parameters_of_the_paper(classes, key):
-    """Of the original: 100-1200-1200-784 and 784-240x5-240x5-1; of the conditional those of its section 4.1."""
-    count = lambda made: sum(x.size for x in jax.tree.leaves(made["params"]))
-    label, keys = [jnp.zeros([1], jnp.int32)] * bool(classes), jax.random.split(key, 1)
+def test_networks_have_as_many_parameters_as_in_the_papers(classes, key):
+    """The original has layers 100-1200-1200-784 and 784-240x5-240x5-1; cGAN has those of its section 4.1."""
+    count = lambda variables: sum(x.size for x in jax.tree.leaves(variables["params"]))
+    labels, keys = [jnp.zeros([1], jnp.int32)] * bool(classes), jax.random.split(key, 1)
     generator = maxout.Generator((28, 28, 1), classes=classes)
     discriminator = maxout.Discriminator(classes=classes)
-    g = generator.init(key, jnp.zeros([1, 100]), *label, *([keys] if classes else []))
-    d = discriminator.init(key, jnp.zeros([1, 784]), *label, keys)
+    g = generator.init(key, jnp.zeros([1, 100]), *labels, *([keys] if classes else []))
+    d = discriminator.init(key, jnp.zeros([1, 784]), *labels, keys)
     dense = lambda *shapes: sum(i * o + o for i, o in shapes)
     if classes:
         assert count(g) == dense((100, 200), (10, 1000), (1200, 1200), (1200, 784))
@@ -37,16 +39,16 @@ def test_networks_have_the_parameters_of_the_paper(classes, key):
         assert count(d) == dense((784, 1200), (240, 1200), (240, 1))
 
 
-def test_a_discriminator_that_does_not_train_drops_nothing(key):
+def test_discriminator_drops_out_only_in_training(key):
     x, keys = jax.random.uniform(key, [4, 9]), jax.random.split(key, 4)
     module = maxout.Discriminator(units=24)
     variables = module.init(key, x, keys)
-    judge = lambda keys, train: module.apply(variables, x, keys, train=train)
-    np.testing.assert_array_equal(judge(keys, False), judge(keys[::-1], False))
-    assert not np.allclose(judge(keys, True), judge(keys[::-1], True))
+    logits = lambda keys, train: module.apply(variables, x, keys, train=train)
+    np.testing.assert_array_equal(logits(keys, False), logits(keys[::-1], False))
+    assert not np.allclose(logits(keys, True), logits(keys[::-1], True))
 
 
-def test_the_generator_starts_at_the_mean_image(key):
+def test_generator_can_be_initialised_at_the_mean_image(key):
     init = gan_mnist.mean_pixels(digits)
     bias = jax.jit(lambda: init(key, (64,), jnp.float32))()
     mean = digits().images.reshape(-1, 64).mean(0) / 255

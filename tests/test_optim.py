@@ -1,4 +1,4 @@
-"""Clipped weights stay inside; half-lives and schedules are exact in images."""
+"""Clipped weights stay within the limit; half-lives and schedules are exact in images."""
 
 import jax
 import jax.numpy as jnp
@@ -7,44 +7,43 @@ import optax
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from jaxgan import optim
+from jaxgan.core import optim
 
 
-def test_clipped_weights_stay_inside(key):
+def test_clipped_weights_stay_within_the_limit(key):
     optimizer = optax.chain(optax.rmsprop(0.02), optim.clip_weights(0.1))
     params = {"w": jax.random.normal(key, [100]), "b": jnp.zeros([])}
     state = optimizer.init(params)
     for k in jax.random.split(key, 20):
-        updates, state = optimizer.update(
-            jax.tree.map(lambda p, k=k: jax.random.normal(k, p.shape), params), state, params
-        )
+        grads = jax.tree.map(lambda p, k=k: jax.random.normal(k, p.shape), params)
+        updates, state = optimizer.update(grads, state, params)
         params = optax.apply_updates(params, updates)
         assert max(jnp.abs(p).max() for p in jax.tree.leaves(params)) <= 0.1 * (1 + 1e-6)
     assert 0 < (jnp.abs(params["w"]) < 0.099).mean() < 1
 
 
-def test_clipping_changes_only_what_leaves():
+def test_clipping_changes_only_weights_beyond_the_limit():
     params, updates = jnp.array([0.0, 0.5, -0.5, 3.0]), jnp.array([0.25, 1.0, -1.0, -0.5])
     clipped, _ = optim.clip_weights(1.0).update(updates, optax.EmptyState(), params)
     assert_array_equal(params + clipped, [0.25, 1.0, -1.0, 1.0])
 
 
-def test_clipping_asks_for_the_parameters():
+def test_clipping_without_parameters_is_an_error():
     with pytest.raises(ValueError, match="needs the parameters"):
         optim.clip_weights(1.0).update(jnp.zeros(1), optax.EmptyState())
 
 
 @pytest.mark.parametrize(("half_life", "batch_size"), [(10_000, 64), (500_000, 64), (32, 64)])
-def test_half_is_forgotten_after_a_half_life(half_life, batch_size):
+def test_an_old_value_has_half_its_weight_after_a_half_life(half_life, batch_size):
     decay = optim.ema_decay(half_life, batch_size)(jnp.int32(7))
     assert_allclose(np.float64(decay) ** (half_life / batch_size), 0.5, rtol=1e-3)
 
 
-def test_ramp_up_limits_the_half_life_to_a_part_of_the_past():
+def test_ramp_up_limits_the_half_life_to_a_fraction_of_the_images_seen():
     decay = jax.jit(optim.ema_decay(10_000, 50, ramp_up=0.05))
     assert decay(jnp.int32(0)) == 0
     assert_allclose(decay(jnp.int32(100)), 0.5 ** (50 / (0.05 * 100 * 50)), rtol=1e-6)
-    late = [4_000, 1_000_000]  # 200 thousand images, of which 10 thousand are 5 %
+    late = [4_000, 1_000_000]  # From 200,000 images on, 5 % of them are at least 10,000.
     assert_allclose([decay(jnp.int32(step)) for step in late], optim.ema_decay(10_000, 50)(jnp.int32(0)), rtol=1e-6)
 
 
@@ -65,14 +64,14 @@ def test_a_half_life_follows_its_schedule():
         optax.warmup_constant_schedule(0.0, 1.0, 1_000),
     ],
 )
-def test_schedule_sees_images(schedule, every):
+def test_a_schedule_is_a_function_of_images(schedule, every):
     counts = jnp.arange(0, 100, 7)
     seen = [schedule(float(count * 50 * every)) for count in counts.tolist()]
     assert_allclose(jax.jit(jax.vmap(optim.in_images(schedule, 50, every)))(counts), seen, rtol=1e-5, atol=1e-6)
 
 
-def test_schedule_reaches_its_end_with_the_last_image():
-    batch_size, every, images = 64, 5, 3.2e9  # more than an int32 holds
+def test_a_schedule_reaches_its_end_with_the_last_image():
+    batch_size, every, images = 64, 5, 3.2e9  # An int32 would overflow.
     schedule = optim.in_images(optax.linear_schedule(2e-4, 0.0, images), batch_size, every)
     last = images // (batch_size * every)
     assert_allclose([schedule(jnp.int32(n)) for n in (0, last // 2, last)], [2e-4, 1e-4, 0.0], rtol=1e-6)

@@ -1,4 +1,4 @@
-"""Maxout, packs and a normed generator, against their definitions."""
+"""The networks of PacGAN: maxout, packs, and a generator with batch norm."""
 
 import flax.linen as nn
 import jax
@@ -11,7 +11,7 @@ from jaxgan.networks import mlp
 from jaxgan.networks.layers import batch_norm
 
 
-def test_maxout_takes_the_largest_of_its_pieces(key):
+def test_a_maxout_unit_is_the_maximum_of_its_pieces(key):
     module = mlp.MaxoutCritic(width=6, depth=2, pieces=3, kernel_init=jax.nn.initializers.normal(0.5))
     x = jax.random.normal(key, (7, 2))
     params = module.init(key, x)["params"]
@@ -24,8 +24,8 @@ def test_maxout_takes_the_largest_of_its_pieces(key):
     assert_allclose(module.apply({"params": params}, x), expected, rtol=1e-5, atol=1e-6)
 
 
-class First(nn.Module):
-    """What reaches a critic."""
+class Identity(nn.Module):
+    """Returns its input."""
 
     @nn.compact
     def __call__(self, x, train=True):
@@ -33,33 +33,33 @@ class First(nn.Module):
 
 
 @pytest.mark.parametrize("shape", [(2,), (4, 4, 3)], ids=str)
-def test_a_pack_is_its_examples_side_by_side(shape, key):
+def test_a_pack_concatenates_its_examples_along_the_channels(shape, key):
     x = jax.random.normal(key, (6, *shape))
-    packed = mlp.Packed(First(), 3).apply({}, x)
+    packed = mlp.PackedCritic(Identity(), 3).apply({}, x)
     assert_array_equal(packed, [np.concatenate(x[3 * k : 3 * (k + 1)], axis=-1) for k in range(2)])
-    assert_array_equal(mlp.Packed(First(), 1).apply({}, x), x)
+    assert_array_equal(mlp.PackedCritic(Identity(), 1).apply({}, x), x)
 
 
-def test_a_pack_changes_the_first_layer_alone(key):
+def test_a_pack_changes_only_the_first_layer(key):
     critic = mlp.MaxoutCritic(width=8, pieces=5)
-    shapes = lambda m: jax.eval_shape(mlp.Packed(critic, m).init, key, jnp.zeros((m, 2)))["params"]["critic"]
-    one, four = shapes(1), shapes(4)
+    shapes = lambda pack: jax.eval_shape(mlp.PackedCritic(critic, pack).init, key, jnp.zeros((pack, 2)))
+    one, four = shapes(1)["params"]["critic"], shapes(4)["params"]["critic"]
     assert four.pop("Dense_0")["kernel"].shape == (4 * 2, 5 * 8)
     assert one.pop("Dense_0")["kernel"].shape == (2, 5 * 8)
     assert one == four
 
 
-def test_a_pack_that_is_not_whole_is_refused():
-    with pytest.raises(ValueError, match="10 examples on a device are no whole packs of 4"):
-        mlp.Packed(First(), 4).apply({}, jnp.zeros((10, 2)))
+def test_an_incomplete_pack_is_an_error():
+    with pytest.raises(ValueError, match="pack size 4 does not divide the 10 examples"):
+        mlp.PackedCritic(Identity(), 4).apply({}, jnp.zeros((10, 2)))
 
 
-def test_a_normed_generator_does_not_see_the_scale_of_its_layers(key):
+def test_a_generator_with_batch_norm_is_invariant_to_the_scale_of_its_layers(key):
     module = mlp.Generator((2,), width=16, depth=2, norm=batch_norm)
     z = jax.random.normal(key, (64, 3))
     params, stats = (module.init(key, z)[name] for name in ("params", "batch_stats"))
     assert set(params["Dense_0"]) == set(params["Dense_1"]) == {"kernel"}
     assert set(params["Dense_2"]) == {"kernel", "bias"}
     out = lambda params: module.apply({"params": params, "batch_stats": stats}, z, mutable="batch_stats")[0]
-    louder = params | {name: {"kernel": 100.0 * params[name]["kernel"]} for name in ("Dense_0", "Dense_1")}
-    assert_allclose(out(louder), out(params), rtol=1e-3, atol=1e-3)
+    scaled = params | {name: {"kernel": 100.0 * params[name]["kernel"]} for name in ("Dense_0", "Dense_1")}
+    assert_allclose(out(scaled), out(params), rtol=1e-3, atol=1e-3)

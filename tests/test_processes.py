@@ -8,8 +8,8 @@ import sys
 import pytest
 from helpers import gap, play, sgd, small
 
-from jaxgan.parallel import Devices
-from jaxgan.run import restore
+from jaxgan.runs.run import restore
+from jaxgan.training.devices import Devices
 
 WORKER = """
 import sys, pathlib

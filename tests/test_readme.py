@@ -8,9 +8,10 @@ from pathlib import Path
 from helpers import small
 
 import jaxgan
-from jaxgan import figures, registry
-from jaxgan.parallel import Devices
-from jaxgan.train import train
+from jaxgan.reports import figures
+from jaxgan.runs import registry
+from jaxgan.training.devices import Devices
+from jaxgan.training.trainer import train
 
 README = Path(__file__).parent.parent / "README.md"
 

@@ -1,29 +1,30 @@
+"""Low resolution images agree with Matlab's imresize."""
+
 import numpy as np
 import pytest
 
 from jaxgan.data.datasets import Dataset
-from jaxgan.data.resolution import low_high
-from jaxgan.errors import Problem
+from jaxgan.data.resolution import low_high_resolution
+from jaxgan.errors import UserError
 
 
-def matlab(n: int, factor: int) -> np.ndarray:
-    """The weights [n / factor, n] of Matlab's imresize: bicubic, antialiased, mirrored at the ends; in float64."""
-    x = lambda u: np.abs(u)
-    near = lambda u: 1.5 * x(u) ** 3 - 2.5 * x(u) ** 2 + 1
-    far = lambda u: -0.5 * x(u) ** 3 + 2.5 * x(u) ** 2 - 4 * x(u) + 2
-    kernel = lambda u: np.where(x(u) <= 1, near(u), np.where(x(u) <= 2, far(u), 0.0))
+def matlab_weights(n: int, factor: int) -> np.ndarray:
+    """Returns the float64 weights [n / factor, n] of Matlab's imresize: bicubic, antialiased, mirrored at the ends."""
+    near = lambda x: 1.5 * x**3 - 2.5 * x**2 + 1
+    far = lambda x: -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2
+    kernel = lambda x: near(x) if x <= 1 else far(x) if x <= 2 else 0.0
     weights = np.zeros([n // factor, n])
     for i, row in enumerate(weights):
         centre = (i + 0.5) * factor - 0.5
         for j in range(int(centre - 2 * factor) - 1, int(centre + 2 * factor) + 3):
-            at = -1 - j if j < 0 else 2 * n - 1 - j if j >= n else j
-            row[at] += kernel((centre - j) / factor)
+            mirrored = -1 - j if j < 0 else 2 * n - 1 - j if j >= n else j
+            row[mirrored] += kernel(abs(centre - j) / factor)
     return weights / weights.sum(1, keepdims=True)
 
 
 @pytest.fixture
 def photos() -> Dataset:
-    """Smooth ramps with sharp edges and noise."""
+    """Smooth images with sharp edges and noise."""
     rng = np.random.default_rng(0)
     y, x = np.mgrid[:48, :36]
     smooth = 128 + 60 * np.sin(x / 5)[..., None] * np.cos(y / 7)[..., None] + rng.normal(0, 10, [3, 48, 36, 3])
@@ -32,19 +33,20 @@ def photos() -> Dataset:
 
 
 @pytest.mark.parametrize("factor", [2, 3, 4])
-def test_low_resolution_is_that_of_the_literature_away_from_the_border(photos, factor):
-    low, high = low_high(photos, factor)
+def test_low_resolution_agrees_with_matlab_away_from_the_border(photos, factor):
+    low, high = low_high_resolution(photos, factor)
     assert high is photos
     assert low.name == f"photos:bicubic/{factor}"
-    rows, columns = matlab(48, factor), matlab(36, factor)
+    rows, columns = matlab_weights(48, factor), matlab_weights(36, factor)
     expected = np.einsum("ih,nhwc,jw->nijc", rows, photos.images.astype(float), columns)
-    gap = np.abs(np.clip(expected, 0, 255) - low.images)
-    # Pillow rounds after the rows, whose errors the columns' weights make 1.25 times as large at most, and again.
-    assert gap[:, 2:-2, 2:-2].max() <= 2.0
+    difference = np.abs(np.clip(expected, 0, 255) - low.images)
+    # Pillow rounds to integers twice: after the first axis, an error that the second amplifies up to 1.25 times, and at
+    # the end.
+    assert difference[:, 2:-2, 2:-2].max() <= 2.0
 
 
-def test_images_must_divide(photos):
+def test_sizes_must_be_divisible_by_the_factor(photos):
     grey = Dataset("grey", photos.images[..., :1])
-    assert low_high(grey, 4)[0].images.shape == (3, 12, 9, 1)
-    with pytest.raises(Problem, match="48 x 36 do not divide by 5; crop them to 45 x 35"):
-        low_high(grey, 5)
+    assert low_high_resolution(grey, 4)[0].images.shape == (3, 12, 9, 1)
+    with pytest.raises(UserError, match="48 x 36 are not divisible by 5; crop them to 45 x 35"):
+        low_high_resolution(grey, 5)

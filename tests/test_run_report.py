@@ -1,34 +1,38 @@
-"""A run on one page: all that it wrote is there, with one seed and with several, while it trains and afterwards."""
+"""The report of a run, records of its metrics, and evaluations during training, with several seeds."""
 
 import dataclasses
 import json
 import re
 
+import chex
 import numpy as np
 import pytest
-from helpers import same, small
+from helpers import short_run
 
 import launch
-from jaxgan import registry, run_report
 from jaxgan.data.digits import digits
-from jaxgan.errors import Problem
-from jaxgan.evaluate import measures, records
-from jaxgan.evaluate import small as classifiers
-from jaxgan.evaluate.reals import Reals
-from jaxgan.metrics import read
-from jaxgan.parallel import Devices
-from jaxgan.train import train
+from jaxgan.errors import UserError
+from jaxgan.evaluate import classifier, metrics
+from jaxgan.evaluate.reference import ReferenceSet
+from jaxgan.reports import run_report
+from jaxgan.runs import records, registry
+from jaxgan.runs.run import train_entry
+from jaxgan.training.devices import Devices
+from jaxgan.training.metric_log import read_log
 
 SEEDS = 2
 
 
-def measured(entry):
-    """The entry with measures by name while it trains."""
+def load_digits(split):
+    return digits()
+
+
+def with_metrics(entry):
+    """Returns the entry with named metrics during training."""
 
     def build(config):
-        of = lambda split: digits()
-        evaluate = measures.during(("fd", "prdc", "balance"), of)
-        return dataclasses.replace(entry.build(config), evaluate=evaluate, data=of)
+        evaluate = metrics.make_evaluator(("fd", "prdc", "balance"), load_digits)
+        return dataclasses.replace(entry.build(config), evaluate=evaluate, data=load_digits)
 
     return dataclasses.replace(entry, build=build)
 
@@ -37,80 +41,85 @@ def measured(entry):
 def run(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        patch.setattr(classifiers, "RECIPE", dataclasses.replace(classifiers.RECIPE, images=5_000))
-        entry, config = small("r3gan/digits", seeds=SEEDS)
-        yield train(measured(entry), config, tmp_path_factory.mktemp("run"), Devices.take(1))
+        patch.setattr(classifier, "RECIPE", dataclasses.replace(classifier.RECIPE, images=5_000))
+        entry, config = short_run("r3gan/digits", seeds=SEEDS)
+        yield train_entry(with_metrics(entry), config, tmp_path_factory.mktemp("run"), Devices.all(1))
 
 
-def test_evaluations_do_not_change_the_path(run, tmp_path):
-    entry, config = small("r3gan/digits", seeds=SEEDS, evaluate_every=1_000)
-    plain = train(entry, config, tmp_path, Devices.take(1))
-    assert same(plain.state, run.state)
-    often, seldom = (read(one.workdir / "metrics.jsonl") for one in (run, plain))
-    assert "eval/fd_digits" in often[0]
-    assert "eval/classes" not in seldom[0]
-    assert often[0]["d/loss"] == seldom[0]["d/loss"]
+def test_evaluations_do_not_change_training(run, tmp_path):
+    entry, config = short_run("r3gan/digits", seeds=SEEDS, evaluate_every=1_000)
+    plain = train_entry(entry, config, tmp_path, Devices.all(1))
+    chex.assert_trees_all_equal(plain.state, run.state)
+    log, plain_log = (read_log(each.workdir / "metrics.jsonl") for each in (run, plain))
+    assert "eval/fd_digits" in log[0]
+    assert "eval/classes" not in plain_log[0]
+    assert log[0]["d/loss"] == plain_log[0]["d/loss"]
 
 
-def test_the_protocol_of_the_evaluator_is_in_the_work_directory(run):
-    found = json.loads((run.workdir / "evaluator.json").read_text())
-    assert {f"eval/{name}" for name in found} == {n for n in read(run.workdir / "metrics.jsonl")[0] if "eval/" in n}
-    assert found["fd_digits"]["n_fake"] == 2_000
-    assert {"evaluator", "weights", "accuracy", "data", "n_real"} <= found["fd_digits"].keys()
+def test_the_protocols_of_the_evaluations_are_in_the_work_directory(run):
+    protocols = json.loads((run.workdir / "evaluator.json").read_text())
+    first_line = read_log(run.workdir / "metrics.jsonl")[0]
+    assert {f"eval/{name}" for name in protocols} == {name for name in first_line if "eval/" in name}
+    assert protocols["fd_digits"]["n_fake"] == 2_000
+    assert {"evaluator", "weights", "accuracy", "data", "n_real"} <= protocols["fd_digits"].keys()
 
 
-def test_a_record_a_number_and_all_of_it_on_the_page(run):
-    found, pictures = records.measure(run, ("fd", "neighbours"), Reals(lambda split: digits()), 300)
-    assert [record["metric"] for record in found] == [
-        "fd_digits",
-        "neighbour_ratio",
-        "copied",
-        "copied_of_training_images",
-    ]
+def test_each_metric_has_a_record_and_the_page_shows_everything(run):
+    measured, pictures = records.measure(run, ("fd", "neighbours"), ReferenceSet(load_digits), 300)
+    names = ["fd_digits", "neighbour_ratio", "copied", "copied_of_training_images"]
+    assert [record["metric"] for record in measured] == names
     assert list(pictures) == ["neighbours"]
     protocol = {"evaluator", "n_real", "n_fake", "data", "sample_seed", "step", "name", "hash", "seed", "seeds"}
     protocol |= {"versions", "git", "hardware", "date"}
-    for record in found:
+    for record in measured:
         json.dumps(record, allow_nan=False)
         assert protocol <= record.keys()
         assert len(record["value"]["seeds"]) == SEEDS
         assert record["value"]["median"] == np.median(record["value"]["seeds"])
     file = run.workdir / "evaluations.jsonl"
-    file.write_text("".join(json.dumps(record) + "\n" for record in [run.evaluate(200), *found]))
+    file.write_text("".join(json.dumps(record) + "\n" for record in [run.evaluate(200), *measured]))
     pictures["neighbours"].save(run.workdir / "neighbours.png")
 
     page = run_report.write(run.workdir, run.workdir).read_text()
-    assert not re.search(r'(src|href)="(?!data:|#)', page)  # It needs no other file.
-    metrics = [name for name in read(run.workdir / "metrics.jsonl")[-1] if "/" in name]
-    assert all(name in page for name in metrics)
+    assert not re.search(r'(src|href)="(?!data:|#)', page)  # The page refers to no other file.
+    assert "&lt;img" not in page
+    logged = [name for name in read_log(run.workdir / "metrics.jsonl")[-1] if "/" in name]
+    assert all(name in page for name in logged)
     assert page.count("<figcaption>") == 3  # samples at steps 5 and 10, and neighbours
-    assert all(name in page for name in ("fd_digits", "neighbour_ratio", "copied", "batch_size", run.entry.paper))
+    assert all(name in page for name in (*names, "batch_size", run.entry.paper.split(",")[0]))
     assert f"{SEEDS} seeds)" in page
-    assert found[0]["weights"][:8] in page
+    assert measured[0]["weights"][:8] in page
 
 
-def test_the_command_line_measures_by_name(run, capsys, monkeypatch):
+def test_text_is_escaped(run, monkeypatch):
+    entry = dataclasses.replace(run.entry, shows="<b>1 < 2</b>")
+    monkeypatch.setattr(run_report, "read_config", lambda workdir: (entry, run.config))
+    page = run_report.write(run.workdir, run.workdir / "escaped").read_text()
+    assert "&lt;b&gt;1 &lt; 2&lt;/b&gt;" in page
+
+
+def test_the_command_line_measures_named_metrics(run, capsys, monkeypatch):
     monkeypatch.setitem(registry._register, run.entry.name, run.entry)
     file = run.workdir / "evaluations.jsonl"
-    before = len(read(file))
-    words = ["evaluate", str(run.workdir), "--metrics", "fd", "neighbours", "--samples", "200", "--reals", "500"]
-    assert launch.main(words) == 0
-    said = capsys.readouterr().out
-    assert "classifier of digits" in said
-    assert "500 reals" in said
-    assert str(run.workdir / "neighbours.png") in said
-    assert launch.main([*words, "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert found == read(file)[before + 4 :]
-    assert [record["n_real"] for record in found if record["metric"] == "fd_digits"] == [500]
+    before = len(read_log(file))
+    command = ["evaluate", str(run.workdir), "--metrics", "fd", "neighbours", "--samples", "200", "--reals", "500"]
+    assert launch.main(command) == 0
+    output = capsys.readouterr().out
+    assert "classifier of digits" in output
+    assert "500 reals" in output
+    assert str(run.workdir / "neighbours.png") in output
+    assert launch.main([*command, "--json"]) == 0
+    measured = json.loads(capsys.readouterr().out)
+    assert measured == read_log(file)[before + 4 :]
+    assert [record["n_real"] for record in measured if record["metric"] == "fd_digits"] == [500]
 
 
-def test_points_have_no_such_measures(tmp_path):
-    entry, config = small("r3gan/ring")
-    ring = train(entry, config, tmp_path, Devices.take(1))
-    with pytest.raises(Problem, match="samples of r3gan/ring are points"):
-        records.measure(ring, ("fd",), Reals(None), 10)
+def test_points_have_no_image_metrics_and_a_run_without_a_log_no_report(tmp_path):
+    entry, config = short_run("r3gan/ring")
+    ring = train_entry(entry, config, tmp_path, Devices.all(1))
+    with pytest.raises(UserError, match="r3gan/ring generates points"):
+        records.measure(ring, ("fd",), ReferenceSet(None), 10)
     assert "eval/covered" in run_report.write(tmp_path, tmp_path / "page").read_text()
     (tmp_path / "metrics.jsonl").unlink()
-    with pytest.raises(Problem, match="has no metrics yet"):
+    with pytest.raises(UserError, match="has no metrics yet"):
         run_report.write(tmp_path, tmp_path)

@@ -1,4 +1,4 @@
-"""Spectral normalisation: one power iteration a call, exact in the limit, and its gradient in closed form."""
+"""Tests of spectral norm, its power iteration and gradient, and of SN-GAN's networks."""
 
 import flax.linen as nn
 import jax
@@ -12,7 +12,7 @@ from jaxgan.networks.sngan import Critic, Generator
 
 
 class Normed(nn.Module):
-    """One layer, normalised."""
+    """A network that consists of one layer with spectral norm."""
 
     kind: str = "dense"
 
@@ -22,21 +22,22 @@ class Normed(nn.Module):
 
 
 def matrix(params):
+    """Returns the kernel reshaped to [fan_in, fan_out], in float64."""
     (kernel,) = (np.asarray(x, np.float64) for x in jax.tree.leaves(params) if x.ndim > 1)
     return kernel.reshape(-1, kernel.shape[-1])
 
 
 def buffers(spectral):
-    """The one layer's u and sigma."""
+    """Returns the layer's buffers "u" and "sigma"."""
     leaves = jax.tree_util.tree_leaves_with_path(spectral)
     return {jax.tree_util.keystr(path).rstrip("']").split("/")[-1]: np.asarray(leaf) for path, leaf in leaves}
 
 
 def iterate(kernel, u):
-    """One power iteration in float64: v, u and the value."""
-    unit = lambda x: x / np.linalg.norm(x)
-    v = unit(kernel @ u)
-    u = unit(kernel.T @ v)
+    """Returns v, u and sigma after one power iteration in float64."""
+    normalise = lambda x: x / np.linalg.norm(x)
+    v = normalise(kernel @ u)
+    u = normalise(kernel.T @ v)
     return v, u, v @ kernel @ u
 
 
@@ -47,43 +48,43 @@ def layer(request, key):
     return module, x, module.init(key, x, train=False)
 
 
-def test_a_call_is_one_power_iteration(layer):
+def test_each_training_call_does_one_power_iteration(layer):
     module, x, variables = layer
     kernel, u = matrix(variables["params"]), np.float64(buffers(variables["spectral"])["u"][0])
     for _ in range(3):
-        out, changed = module.apply(variables, x, mutable="spectral")
+        out, state = module.apply(variables, x, mutable="spectral")
         _, u, sigma = iterate(kernel, u)
-        found = buffers(changed["spectral"])
-        assert_allclose(found["u"][0], u, rtol=1e-4, atol=1e-6)
-        assert_allclose(found["sigma"], sigma, rtol=1e-5)
+        actual = buffers(state["spectral"])
+        assert_allclose(actual["u"][0], u, rtol=1e-4, atol=1e-6)
+        assert_allclose(actual["sigma"], sigma, rtol=1e-5)
         plain = nn.Dense(5) if module.kind == "dense" else nn.Conv(5, (3, 2))
         params = jax.tree.map(lambda t, sigma=sigma: t / np.float32(sigma), variables["params"])
         assert_allclose(out, plain.apply({"params": next(iter(params.values()))}, x), rtol=1e-4, atol=1e-6)
-        variables = {**variables, **changed}
+        variables = {**variables, **state}
 
 
-def test_it_converges_to_the_largest_singular_value(layer):
+def test_sigma_converges_to_the_largest_singular_value(layer):
     module, x, variables = layer
-    call = jax.jit(lambda spectral: module.apply({**variables, "spectral": spectral}, x, mutable="spectral")[1])
+    update = jax.jit(lambda spectral: module.apply({**variables, "spectral": spectral}, x, mutable="spectral")[1])
     spectral = variables["spectral"]
     for _ in range(100):
-        spectral = call(spectral)["spectral"]
-    exact = np.linalg.svd(matrix(variables["params"]), compute_uv=False)[0]
-    assert_allclose(buffers(spectral)["sigma"], exact, rtol=1e-5)
+        spectral = update(spectral)["spectral"]
+    expected = np.linalg.svd(matrix(variables["params"]), compute_uv=False)[0]
+    assert_allclose(buffers(spectral)["sigma"], expected, rtol=1e-5)
 
 
-def test_evaluation_and_the_batch_leave_the_iteration_alone(layer):
+def test_buffers_change_only_in_training_and_independently_of_the_batch(layer):
     module, x, variables = layer
-    _, still = module.apply(variables, x, train=False, mutable="spectral")
-    _, one = module.apply(variables, x, mutable="spectral")
-    _, other = module.apply(variables, 3.0 - x[:2], mutable="spectral")
+    _, evaluated = module.apply(variables, x, train=False, mutable="spectral")
+    _, trained = module.apply(variables, x, mutable="spectral")
+    _, trained_on_other_batch = module.apply(variables, 3.0 - x[:2], mutable="spectral")
     leaves = lambda tree: [np.asarray(t).tobytes() for t in jax.tree.leaves(tree)]
-    assert leaves(still) == leaves({"spectral": variables["spectral"]})
-    assert leaves(one) == leaves(other) != leaves(still)
+    assert leaves(evaluated) == leaves({"spectral": variables["spectral"]})
+    assert leaves(trained) == leaves(trained_on_other_batch) != leaves(evaluated)
 
 
-def test_no_gradient_goes_through_the_iteration(key):
-    """With u, v fixed, the gradient of <A, W / σ> is (A - <A, W / σ> v u') / σ (Eq. 12), converged or not."""
+def test_no_gradient_flows_through_the_power_iteration(key):
+    """With fixed u and v, the gradient of <A, W / σ> is (A - <A, W / σ> v u') / σ (Miyato et al. 2018, Eq. 12)."""
     module, eye = Normed(), jnp.eye(3)
     variables = module.init(key, eye, train=False)
     a = jax.random.normal(key, (3, 5))
@@ -99,27 +100,27 @@ def test_no_gradient_goes_through_the_iteration(key):
 
 
 @pytest.mark.parametrize("scale", [1e-5, 1e3])
-def test_the_scale_of_the_kernel_is_without_effect(layer, scale):
+def test_output_is_independent_of_the_scale_of_the_kernel(layer, scale):
     module, x, variables = layer
     scaled = {**variables, "params": jax.tree.map(lambda t: t * scale, variables["params"])}
     assert_allclose(module.apply(scaled, x, train=False), module.apply(variables, x, train=False), rtol=1e-4, atol=1e-6)
 
 
-def test_the_critic_is_the_paper_s():
-    """Seven convolutions and a product at 32 pixels, each with a vector of its own."""
+def test_critic_has_the_layers_of_the_paper():
+    """For 32 x 32 pixels it has seven convolutions and a dense layer, each with its own u."""
     init = lambda: Critic(width=4).init(jax.random.key(0), jnp.zeros((1, 32, 32, 3)), train=False)
     variables = jax.eval_shape(init)
     sides, widths = [3, 4] * 3 + [3], [4, 4, 8, 8, 16, 16, 32]
-    inner = [(k, k, i, o) for k, i, o in zip(sides, [3, *widths], widths, strict=False)]
-    assert [t.shape for t in jax.tree.leaves(variables["params"]) if t.ndim > 1] == [*inner, (4 * 4 * 32, 1)]
+    convs = [(k, k, i, o) for k, i, o in zip(sides, [3, *widths], widths, strict=False)]
+    assert [t.shape for t in jax.tree.leaves(variables["params"]) if t.ndim > 1] == [*convs, (4 * 4 * 32, 1)]
     vectors = [t.shape for t in jax.tree.leaves(variables["spectral"]) if t.ndim > 1]
     assert vectors == [(1, o) for o in (*widths, 1)]
 
 
-def test_the_generator_is_the_paper_s():
-    """A product and four convolutions, of 512, 256, 128 and 64 channels at 32 pixels."""
+def test_generator_has_the_layers_of_the_paper():
+    """For 32 x 32 pixels it has a dense layer and four convolutions, with 512, 256, 128 and 64 input channels."""
     module, z = Generator(32), jnp.zeros((2, 128))
     variables = jax.eval_shape(lambda: module.init(jax.random.key(0), z, train=False))
     kernels = {x.shape for x in jax.tree.leaves(variables["params"]) if x.ndim > 1}
     assert kernels == {(128, 4 * 4 * 512), (4, 4, 512, 256), (4, 4, 256, 128), (4, 4, 128, 64), (3, 3, 64, 3)}
-    assert jax.eval_shape(lambda made: module.apply(made, z, train=False), variables).shape == (2, 32, 32, 3)
+    assert jax.eval_shape(lambda v: module.apply(v, z, train=False), variables).shape == (2, 32, 32, 3)

@@ -1,4 +1,4 @@
-"""Files as torch.save writes them, made without torch."""
+"""Writes files in the formats of torch.save without torch."""
 
 import io
 import pickle
@@ -19,7 +19,7 @@ STORAGES = {
 
 
 def zipped(tensors: Mapping[str, np.ndarray], pickled: bytes | None = None) -> bytes:
-    """The format since torch 1.6; `pickled` takes the place of the right pickle."""
+    """Returns a file in the format since torch 1.6. `pickled` replaces the pickle of the tensors."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
         archive.writestr("archive/data.pkl", state_dict(tensors) if pickled is None else pickled)
@@ -31,9 +31,9 @@ def zipped(tensors: Mapping[str, np.ndarray], pickled: bytes | None = None) -> b
 
 
 def legacy(tensors: Mapping[str, np.ndarray], pickled: bytes | None = None) -> bytes:
-    """The format before torch 1.6."""
-    about = {"protocol_version": 1001, "little_endian": True, "type_sizes": {"short": 2, "int": 4, "long": 4}}
-    parts = [pickle.dumps(part, 2) for part in (0x1950A86A20F9469CFC6C, 1001, about)]
+    """Returns a file in the format before torch 1.6. `pickled` replaces the pickle of the tensors."""
+    system = {"protocol_version": 1001, "little_endian": True, "type_sizes": {"short": 2, "int": 4, "long": 4}}
+    parts = [pickle.dumps(part, 2) for part in (0x1950A86A20F9469CFC6C, 1001, system)]
     parts += [state_dict(tensors, legacy=True) if pickled is None else pickled]
     parts += [pickle.dumps([str(key) for key in range(len(tensors))], 2)]
     parts += [struct.pack("<q", t.size) + _storage(t).tobytes() for t in tensors.values()]
@@ -41,21 +41,25 @@ def legacy(tensors: Mapping[str, np.ndarray], pickled: bytes | None = None) -> b
 
 
 def state_dict(tensors: Mapping[str, np.ndarray], legacy: bool = False) -> bytes:
-    """The pickle of an OrderedDict of tensors, with the attribute that torch gives it."""
+    """Returns the pickle of an OrderedDict of tensors, with the attribute `_metadata` that torch adds."""
     items = [_text(name) + _tensor(str(key), t, legacy) for key, (name, t) in enumerate(tensors.items())]
     metadata = b"}" + _text("_metadata") + b"}sb"
     return b"\x80\x02" + _ordered() + b"(" + b"".join(items) + b"u" + metadata + b"."
 
 
 def _tensor(key: str, tensor: np.ndarray, legacy: bool) -> bytes:
-    kind = f"ctorch\n{STORAGES[tensor.dtype.name]}Storage\n".encode()
-    storage = b"(" + _text("storage") + kind + _text(key) + _text("cpu") + _int(tensor.size) + b"N" * legacy + b"tQ"
-    steps = [stride // tensor.itemsize for stride in tensor.strides]
-    return _call("torch._utils", "_rebuild_tensor_v2", storage + _int(0) + _ints(tensor.shape) + _ints(steps) + b"\x89")
+    storage_type = f"ctorch\n{STORAGES[tensor.dtype.name]}Storage\n".encode()
+    storage = (
+        b"(" + _text("storage") + storage_type + _text(key) + _text("cpu") + _int(tensor.size) + b"N" * legacy + b"tQ"
+    )
+    strides = [stride // tensor.itemsize for stride in tensor.strides]
+    return _call(
+        "torch._utils", "_rebuild_tensor_v2", storage + _int(0) + _ints(tensor.shape) + _ints(strides) + b"\x89"
+    )
 
 
 def _storage(tensor: np.ndarray) -> np.ndarray:
-    return np.ravel(tensor, order="K")  # as it lies in memory
+    return np.ravel(tensor, order="K")  # in memory order
 
 
 def _call(module: str, name: str, arguments: bytes) -> bytes:

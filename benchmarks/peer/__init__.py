@@ -1,7 +1,7 @@
-"""The same training steps in PyTorch, as one who knows it well would write them: the peer that we are timed against.
+"""The same training steps in PyTorch, written as an expert would, as the baseline of the benchmarks.
 
-Both players' losses, penalties and networks are those of `works.game`, which `benchmarks.equal` checks. Import it
-where it is used: it needs torch, which the package does not.
+Losses, penalties and networks are those of `workloads.make_game`, which `benchmarks.equivalence` checks. This package
+needs torch, which jaxgan does not, so import it only where it is used.
 """
 
 from typing import Any
@@ -10,72 +10,83 @@ import jax
 import torch
 from torch import Tensor
 
-from benchmarks.peer.players import Data, Functional, Gradients, Player
-from benchmarks.works import Work
-from jaxgan.errors import Problem
+from benchmarks.peer.trainers import FunctionalTrainer, LossAndGradients, ModuleTrainer, RandomBatches
+from benchmarks.workloads import Workload
+from jaxgan.errors import UserError
+
+OPTIONS = {"eager", "channels_last", "compile", "functional", "amp"}
 
 
-class Unsupported(Problem):
-    """A variant that PyTorch does not run for this work."""
+class UnsupportedVariant(UserError):
+    """PyTorch cannot run the workload in this variant."""
 
 
 class Peer:
-    """A work in a variant, from our initial parameters and buffers (with an axis of seeds where it has several)."""
+    """A workload in one variant of PyTorch."""
 
     def __init__(
         self,
-        work: Work,
+        workload: Workload,
         params: Any,
         buffers: Any,
         variant: str = "eager",
         device: str = "cpu",
         dtype: torch.dtype = torch.float32,
     ) -> None:
-        words, device = variant.split("+"), torch.device(device)
-        _refuse(work, words)
+        """Builds the step.
+
+        Args:
+            workload: What to train.
+            params: Initial parameters of our networks by name, with a leading axis if there are several seeds.
+            buffers: Initial buffers, likewise.
+            variant: Some of `OPTIONS`, joined by "+".
+            device: "cpu" or "cuda".
+            dtype: Of parameters and data.
+
+        Raises UnsupportedVariant.
+        """
+        options, device = variant.split("+"), torch.device(device)
+        if reason := _unsupported_reason(workload, options):
+            raise UnsupportedVariant(f"{workload.name}: {reason}")
         if device.type == "cuda":
             torch.backends.cudnn.benchmark = True
-            torch.set_float32_matmul_precision("high")  # TF32, as convolutions have it and as JAX computes.
-        functional = "functional" in words
-        lead = (work.seeds,) if functional and work.seeds > 1 else ()
-        data = Data(work, device, dtype, "channels_last" in words, lead)
+            torch.set_float32_matmul_precision("high")  # TF32, as in cuDNN's convolutions and in JAX.
+        functional = "functional" in options
+        seeds_axis = (workload.seeds,) if functional and workload.seeds > 1 else ()
+        data = RandomBatches(workload, device, dtype, "channels_last" in options, seeds_axis)
         if functional:
-            self.players = [Functional(work, params, buffers, words, data)]
+            self.trainers = [FunctionalTrainer(workload, params, buffers, options, data)]
         else:
-            take = lambda i: (params, buffers) if work.seeds == 1 else jax.tree.map(lambda a: a[i], (params, buffers))
-            self.players = [Player(work, *take(i), words, data) for i in range(work.seeds)]
+            variables = (params, buffers)
+            seed = lambda i: variables if workload.seeds == 1 else jax.tree.map(lambda a: a[i], variables)
+            self.trainers = [ModuleTrainer(workload, *seed(i), options, data) for i in range(workload.seeds)]
 
     def step(self) -> None:
-        """Play one training step of every seed, on fresh data and noise; nothing waits for the device."""
-        for player in self.players:
-            player.step()
+        """Takes one training step of every seed, on fresh data and noise. Does not wait for the device."""
+        for trainer in self.trainers:
+            trainer.step()
 
-    def gradients(self, real: Tensor, z_d: Tensor, z_g: Tensor, noise: Tensor | None) -> dict[str, Gradients]:
-        """The first seed's losses and gradients of both phases; parameters stay as they are."""
-        return self.players[0].gradients(real, z_d, z_g, noise)
+    def gradients(self, real: Tensor, z_d: Tensor, z_g: Tensor, noise: Tensor | None) -> dict[str, LossAndGradients]:
+        """Returns the first seed's losses and gradients by phase, d and g. Parameters stay as they are."""
+        return self.trainers[0].gradients(real, z_d, z_g, noise)
 
 
-def variants(work: Work, device: str = "cpu") -> list[str]:
-    """The variants of which the fastest is the peer."""
-    if work.family == "mlp":
-        plain = ["eager", "compile", "functional+compile"] + ["functional"] * (work.seeds > 1)
+def supported_variants(workload: Workload, device: str = "cpu") -> list[str]:
+    """Returns the variants that are tried to find the fastest."""
+    if workload.family == "mlp":
+        candidates = ["eager", "compile", "functional+compile"] + ["functional"] * (workload.seeds > 1)
     else:
-        plain = ["eager", "channels_last", "compile", "channels_last+compile"]
-    able = [variant for variant in plain if not _reason(work, variant.split("+"))]
-    return able + [f"{variant}+amp" for variant in able] * (device != "cpu")
+        candidates = ["eager", "channels_last", "compile", "channels_last+compile"]
+    supported = [variant for variant in candidates if not _unsupported_reason(workload, variant.split("+"))]
+    return supported + [f"{variant}+amp" for variant in supported] * (device != "cpu")
 
 
-def _reason(work: Work, words: list[str]) -> str | None:
-    """Why PyTorch cannot, if it cannot."""
-    if unknown := sorted(set(words) - {"eager", "channels_last", "compile", "functional", "amp"}):
-        return f"{unknown[0]} is no word of a variant"
-    if "functional" in words and work.family != "mlp":
-        return "torch.func takes no network that writes its running statistics; leave out functional"
-    if "compile" in words and work.spectral and work.penalty != "none":
-        return "torch.func does not trace spectral_norm, which writes its vectors in place; leave out compile"
+def _unsupported_reason(workload: Workload, options: list[str]) -> str | None:
+    """Returns why PyTorch cannot run a variant, or None if it can."""
+    if unknown := sorted(set(options) - OPTIONS):
+        return f"unknown variant {unknown[0]}; combine {', '.join(sorted(OPTIONS))} with +"
+    if "functional" in options and workload.family != "mlp":
+        return "torch.func does not support modules that write running statistics; leave out functional"
+    if "compile" in options and workload.spectral and workload.penalty != "none":
+        return "torch.func cannot trace spectral_norm, which writes its vectors in place; leave out compile"
     return None
-
-
-def _refuse(work: Work, words: list[str]) -> None:
-    if reason := _reason(work, words):
-        raise Unsupported(f"{work.name}: {reason}")

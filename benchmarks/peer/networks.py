@@ -1,4 +1,4 @@
-"""The networks of `works` in PyTorch: the same layers in the same order, so that they can have the weights of ours.
+"""The networks of the workloads in PyTorch: the same layers in the same order, so that weights can be converted.
 
 Images are [B, C, H, W], as PyTorch has them.
 """
@@ -11,13 +11,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import spectral_norm
 
-from benchmarks.works import Work
+from benchmarks.workloads import Workload
 
-BASE = 4  # pixels of the smallest map
+BASE = 4  # side of the smallest feature map, in pixels
 
 
 class ToMap(nn.Linear):
-    """Vectors [B, I] to maps [B, *shape]."""
+    """A linear layer from vectors [B, I] to feature maps [B, *shape]."""
 
     def __init__(self, inputs: int, shape: tuple[int, ...], bias: bool = True) -> None:
         super().__init__(inputs, math.prod(shape), bias)
@@ -28,7 +28,7 @@ class ToMap(nn.Linear):
 
 
 class FromMap(nn.Linear):
-    """Maps [B, *shape] to vectors [B, O]."""
+    """A linear layer from feature maps [B, *shape] to vectors [B, O]."""
 
     def __init__(self, shape: tuple[int, ...], outputs: int) -> None:
         super().__init__(math.prod(shape), outputs)
@@ -46,35 +46,35 @@ def _leaky_relu() -> nn.Module:
     return nn.LeakyReLU(0.2, inplace=True)
 
 
-def _mlp(work: Work) -> tuple[nn.Module, nn.Module]:
-    shape, width = channels_first(work.shape), work.sizes["width"]
+def _mlp(workload: Workload) -> tuple[nn.Module, nn.Module]:
+    shape, width = channels_first(workload.shape), workload.sizes["width"]
 
     def hidden(first: nn.Module, activation: Callable[[], nn.Module]) -> list[nn.Module]:
-        layers = [first, *[nn.Linear(width, width) for _ in range(work.sizes["depth"] - 1)]]
+        layers = [first, *[nn.Linear(width, width) for _ in range(workload.sizes["depth"] - 1)]]
         return [m for layer in layers for m in (layer, activation())]
 
-    generator = [*hidden(nn.Linear(work.latent, width), _relu), ToMap(width, shape)]
+    generator = [*hidden(nn.Linear(workload.latent, width), _relu), ToMap(width, shape)]
     critic = [*hidden(FromMap(shape, width), _leaky_relu), nn.Linear(width, 1), nn.Flatten(0)]
     return nn.Sequential(*generator, *[nn.Tanh()] * (len(shape) == 3)), nn.Sequential(*critic)
 
 
-def _dcgan(work: Work) -> tuple[nn.Module, nn.Module]:
-    channels, size, _ = channels_first(work.shape)
-    widths = [work.sizes["width"] << n for n in range(int(math.log2(size // BASE)))]
+def _dcgan(workload: Workload) -> tuple[nn.Module, nn.Module]:
+    channels, size, _ = channels_first(workload.shape)
+    widths = [workload.sizes["width"] << n for n in range(int(math.log2(size // BASE)))]
     smallest = (widths[-1], BASE, BASE)
-    normed = lambda width: [nn.BatchNorm2d(width), _relu()]
-    generator = [ToMap(work.latent, smallest, bias=False), *normed(widths[-1])]
+    normalise = lambda width: [nn.BatchNorm2d(width), _relu()]
+    generator = [ToMap(workload.latent, smallest, bias=False), *normalise(widths[-1])]
     for width in reversed(widths[:-1]):
-        generator += [nn.ConvTranspose2d(2 * width, width, 4, 2, 1, bias=False), *normed(width)]
+        generator += [nn.ConvTranspose2d(2 * width, width, 4, 2, 1, bias=False), *normalise(width)]
     generator += [nn.ConvTranspose2d(widths[0], channels, 4, 2, 1), nn.Tanh()]
     critic = []
-    for before, width in zip([channels, *widths], widths, strict=False):
-        critic += [nn.Conv2d(before, width, 4, 2, 1), _leaky_relu()]
+    for inputs, width in zip([channels, *widths], widths, strict=False):
+        critic += [nn.Conv2d(inputs, width, 4, 2, 1), _leaky_relu()]
     return nn.Sequential(*generator), nn.Sequential(*critic, FromMap(smallest, 1), nn.Flatten(0))
 
 
 class UpBlock(nn.Module):
-    """A residual block of the generator, which doubles the size."""
+    """A residual block of the generator that doubles the image size."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -90,14 +90,14 @@ class UpBlock(nn.Module):
 
 
 class DownBlock(nn.Module):
-    """A residual block of the critic; the first sees the image itself. The shortcut is bare where nothing halves."""
+    """A residual block of the critic. The first takes the image. Without halving the shortcut is the identity."""
 
-    def __init__(self, before: int, width: int, normed: Callable[[nn.Module], nn.Module], first: bool, halve: bool):
+    def __init__(self, inputs: int, width: int, norm: Callable[[nn.Module], nn.Module], first: bool, halve: bool):
         super().__init__()
         self.first, self.halve = first, halve
-        self.conv1 = normed(nn.Conv2d(before, width, 3, padding=1))
-        self.conv2 = normed(nn.Conv2d(width, width, 3, padding=1))
-        self.shortcut = normed(nn.Conv2d(before, width, 1)) if halve else None
+        self.conv1 = norm(nn.Conv2d(inputs, width, 3, padding=1))
+        self.conv2 = norm(nn.Conv2d(width, width, 3, padding=1))
+        self.shortcut = norm(nn.Conv2d(inputs, width, 1)) if halve else None
 
     def forward(self, x: Tensor) -> Tensor:
         inner = self.conv2(F.relu_(self.conv1(x if self.first else F.relu(x))))
@@ -107,20 +107,20 @@ class DownBlock(nn.Module):
 
 
 class SumPool(nn.Module):
-    """Maps [B, C, H, W] to vectors [B, C]."""
+    """ReLU, then the sum over positions: [B, C, H, W] to [B, C]."""
 
     def forward(self, x: Tensor) -> Tensor:
         return F.relu(x).sum((2, 3))
 
 
-def _resnet(work: Work) -> tuple[nn.Module, nn.Module]:
-    channels, width = work.shape[-1], work.sizes["width"]
-    wide = 2 * width
-    generator = [ToMap(work.latent, (wide, BASE, BASE)), *[UpBlock(wide) for _ in range(3)]]
-    generator += [nn.BatchNorm2d(wide), _relu(), nn.Conv2d(wide, channels, 3, padding=1), nn.Tanh()]
-    normed = spectral_norm if work.spectral else lambda layer: layer
-    critic = [DownBlock(width if n else channels, width, normed, n == 0, n < 2) for n in range(4)]
-    critic += [SumPool(), normed(nn.Linear(width, 1, bias=not work.spectral)), nn.Flatten(0)]
+def _resnet(workload: Workload) -> tuple[nn.Module, nn.Module]:
+    channels, width = workload.shape[-1], workload.sizes["width"]
+    g_width = 2 * width
+    generator = [ToMap(workload.latent, (g_width, BASE, BASE)), *[UpBlock(g_width) for _ in range(3)]]
+    generator += [nn.BatchNorm2d(g_width), _relu(), nn.Conv2d(g_width, channels, 3, padding=1), nn.Tanh()]
+    norm = spectral_norm if workload.spectral else lambda layer: layer
+    critic = [DownBlock(width if n else channels, width, norm, n == 0, n < 2) for n in range(4)]
+    critic += [SumPool(), norm(nn.Linear(width, 1, bias=not workload.spectral)), nn.Flatten(0)]
     return nn.Sequential(*generator), nn.Sequential(*critic)
 
 
@@ -139,7 +139,7 @@ class Bottleneck(nn.Module):
 
 
 class Upsample(nn.Module):
-    """Images at twice the size by the filter [1, 2, 1]. A transposed convolution by channel took twice the time."""
+    """Doubles the image size with the filter [1, 2, 1]. A depthwise transposed convolution took twice the time."""
 
     def forward(self, x: Tensor) -> Tensor:
         for axis in (2, 3):
@@ -149,7 +149,7 @@ class Upsample(nn.Module):
 
 
 class Downsample(nn.Module):
-    """Images at half the size by the filter [1, 2, 1]. A convolution by channel took twice the time and more."""
+    """Halves the image size with the filter [1, 2, 1]. A depthwise convolution took more than twice the time."""
 
     def forward(self, x: Tensor) -> Tensor:
         for axis in (2, 3):
@@ -159,8 +159,8 @@ class Downsample(nn.Module):
         return x
 
 
-class Patterns(nn.Module):
-    """Vectors [B, I] to the smallest map, made of learned patterns, each as strong as a product of the vector says."""
+class BasisExpand(nn.Module):
+    """Vectors [B, I] to the smallest feature map: one learned pattern per channel, scaled by a linear map."""
 
     def __init__(self, inputs: int, width: int) -> None:
         super().__init__()
@@ -171,8 +171,8 @@ class Patterns(nn.Module):
         return self.basis * self.linear(z)[:, :, None, None]
 
 
-class Products(nn.Module):
-    """The smallest map [B, C, H, W] to logits [B], by its products with learned patterns."""
+class BasisContract(nn.Module):
+    """The smallest feature map [B, C, H, W] to logits [B], by inner products with one learned pattern per channel."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -183,19 +183,19 @@ class Products(nn.Module):
         return self.linear((x * self.basis).sum((2, 3))).squeeze(1)
 
 
-def _r3gan(work: Work) -> tuple[nn.Module, nn.Module]:
-    channels, width, groups = work.shape[-1], work.sizes["width"], work.sizes["groups"]
+def _r3gan(workload: Workload) -> tuple[nn.Module, nn.Module]:
+    channels, width, groups = workload.shape[-1], workload.sizes["width"], workload.sizes["groups"]
 
     def stages(resample: type[nn.Module]) -> list[nn.Module]:
-        blocks = lambda: [Bottleneck(width, groups) for _ in range(work.sizes["blocks"])]
+        blocks = lambda: [Bottleneck(width, groups) for _ in range(workload.sizes["blocks"])]
         return [*blocks(), *[m for _ in range(3) for m in (resample(), *blocks())]]
 
-    generator = [Patterns(work.latent, width), *stages(Upsample), nn.Conv2d(width, channels, 1, bias=False)]
-    critic = [nn.Conv2d(channels, width, 1, bias=False), *stages(Downsample), Products(width)]
+    generator = [BasisExpand(workload.latent, width), *stages(Upsample), nn.Conv2d(width, channels, 1, bias=False)]
+    critic = [nn.Conv2d(channels, width, 1, bias=False), *stages(Downsample), BasisContract(width)]
     return nn.Sequential(*generator), nn.Sequential(*critic)
 
 
-FAMILIES: Mapping[str, Callable[[Work], tuple[nn.Module, nn.Module]]] = {
+FAMILIES: Mapping[str, Callable[[Workload], tuple[nn.Module, nn.Module]]] = {
     "mlp": _mlp,
     "dcgan": _dcgan,
     "resnet": _resnet,
@@ -203,11 +203,11 @@ FAMILIES: Mapping[str, Callable[[Work], tuple[nn.Module, nn.Module]]] = {
 }
 
 
-def modules(work: Work) -> tuple[nn.Module, nn.Module]:
-    """The generator and the discriminator, not yet with weights."""
-    return FAMILIES[work.family](work)
+def build_modules(workload: Workload) -> tuple[nn.Module, nn.Module]:
+    """Returns the generator and the discriminator, with PyTorch's default initialisation."""
+    return FAMILIES[workload.family](workload)
 
 
 def channels_first(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The shape of an example as PyTorch has it."""
+    """Returns the shape of an example in PyTorch's layout."""
     return (shape[-1], *shape[:-1])

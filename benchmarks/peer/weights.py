@@ -1,4 +1,4 @@
-"""What our networks hold, in the names and layouts of the peer's."""
+"""Converts parameters of our networks to PyTorch's names and layouts."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from benchmarks.peer.networks import FromMap, ToMap
 
-KINDS = {
+FLAX_NAMES = {
     nn.Linear: "Dense",
     ToMap: "Dense",
     FromMap: "Dense",
@@ -20,46 +20,54 @@ KINDS = {
 }
 
 
-def tensors(net: nn.Module, params: Any, buffers: Any = None) -> dict[str, Tensor]:
-    """What our network holds, or the gradients of its parameters, in the names and layouts of `net.state_dict()`.
+def to_torch(module: nn.Module, params: Any, buffers: Any = None) -> dict[str, Tensor]:
+    """Returns parameters of our network, or their gradients, by the names of `module.state_dict()`.
 
-    The k-th layer of a kind here is the k-th of that kind there. Running statistics are left out.
+    The k-th layer of a kind in flax corresponds to the k-th of that kind in PyTorch. Running statistics are left out.
+
+    Args:
+        module: The same network in PyTorch.
+        params: A pytree with the structure of our parameters.
+        buffers: Our buffers, for the vectors of spectral norm.
     """
-    found, count = {}, Counter()
-    vectors = {name: u for part in (buffers or {}).get("spectral", {}).values() for name, u in part.items()}
-    for path, module in net.named_modules():
-        if hasattr(module, "basis"):
-            found[f"{path}.basis"] = np.moveaxis(params["basis"], -1, 0)
-        if kind := KINDS.get(type(module)):
-            name = f"{kind}_{count[kind]}"
-            count[kind] += 1
-            u = vectors.get(f"{name}/kernel/u")
-            layer = _layer(module, params[name]) | ({} if u is None else {"weight_u": u[0]})
-            normed = hasattr(module, "weight_orig")
-            found |= {f"{path}.{'weight_orig' if normed and n == 'weight' else n}": a for n, a in layer.items()}
-    return {name: torch.tensor(np.ascontiguousarray(a)) for name, a in found.items()}
+    arrays, count = {}, Counter()
+    collections = (buffers or {}).get("spectral", {}).values()
+    spectral_vectors = {name: u for collection in collections for name, u in collection.items()}
+    for path, layer in module.named_modules():
+        if hasattr(layer, "basis"):
+            arrays[f"{path}.basis"] = np.moveaxis(params["basis"], -1, 0)
+        if flax_name := FLAX_NAMES.get(type(layer)):
+            name = f"{flax_name}_{count[flax_name]}"
+            count[flax_name] += 1
+            converted = _convert_layer(layer, params[name])
+            if hasattr(layer, "weight_orig"):  # with spectral norm
+                converted["weight_orig"] = converted.pop("weight")
+            u = spectral_vectors.get(f"{name}/kernel/u")
+            converted |= {} if u is None else {"weight_u": u[0]}
+            arrays |= {f"{path}.{key}": array for key, array in converted.items()}
+    return {name: torch.tensor(np.ascontiguousarray(array)) for name, array in arrays.items()}
 
 
-def _layer(module: nn.Module, ours: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """A layer's arrays by PyTorch's names, in its layouts."""
-    layer = {name: np.asarray(ours[name]) for name in ours if name == "bias"}
-    if "scale" in ours:
-        return layer | {"weight": np.asarray(ours["scale"])}
-    kernel = np.asarray(ours["kernel"])
-    if isinstance(module, nn.Conv2d):
-        return layer | {"weight": kernel.transpose(3, 2, 0, 1)}
-    if isinstance(module, nn.ConvTranspose2d):  # Ours does not turn the kernel round.
-        return layer | {"weight": kernel[::-1, ::-1].transpose(2, 3, 0, 1)}
-    if isinstance(module, FromMap):
-        kernel = _from_channels_last(kernel, module.shape)
+def _convert_layer(layer: nn.Module, params: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Returns a layer's arrays by PyTorch's names, in its layouts."""
+    converted = {"bias": np.asarray(params["bias"])} if "bias" in params else {}
+    if "scale" in params:
+        return converted | {"weight": np.asarray(params["scale"])}
+    kernel = np.asarray(params["kernel"])
+    if isinstance(layer, nn.Conv2d):
+        return converted | {"weight": kernel.transpose(3, 2, 0, 1)}
+    if isinstance(layer, nn.ConvTranspose2d):  # Flax does not flip the kernel of a transposed convolution.
+        return converted | {"weight": kernel[::-1, ::-1].transpose(2, 3, 0, 1)}
+    if isinstance(layer, FromMap):
+        kernel = _to_channels_first(kernel, layer.shape)
     kernel = kernel.T
-    if isinstance(module, ToMap):
-        kernel = _from_channels_last(kernel, module.shape)
-        layer = {name: _from_channels_last(a, module.shape) for name, a in layer.items()}
-    return layer | {"weight": kernel}
+    if isinstance(layer, ToMap):
+        kernel = _to_channels_first(kernel, layer.shape)
+        converted = {name: _to_channels_first(array, layer.shape) for name, array in converted.items()}
+    return converted | {"weight": kernel}
 
 
-def _from_channels_last(a: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """The array whose first axis runs over a map [H, W, C], with an axis that runs over `shape`, [C, H, W]."""
+def _to_channels_first(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Reorders the first axis from a flattened map [H, W, C] to a flattened `shape`, which is [C, H, W]."""
     channels, *sides = shape
-    return np.moveaxis(a.reshape(*sides, channels, -1), -2, 0).reshape(a.shape)
+    return np.moveaxis(array.reshape(*sides, channels, -1), -2, 0).reshape(array.shape)

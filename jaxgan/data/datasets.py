@@ -1,4 +1,4 @@
-"""Images as they are on the disk: held in memory once they are decoded, or read one by one where they are too many."""
+"""Image data sets: `Dataset` holds decoded images in memory, `DiskDataset` reads them from disk by index."""
 
 import dataclasses
 import functools
@@ -13,29 +13,38 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from jaxgan import cache
-from jaxgan.errors import Problem
+from jaxgan.errors import UserError, command_name
+from jaxgan.io import cache
 
-HELD = 2**31  # bytes of images that are held in memory, on each device; what is larger is streamed
-LAYOUT = 2  # of what is cached
-FILTER = Image.Resampling.LANCZOS  # by which images are resized
+MAX_IN_MEMORY_BYTES = 2**31  # bytes of images that are copied to each device; larger data sets are streamed
+CACHE_VERSION = 2  # to be raised if the contents of cached data sets change
+RESIZE_FILTER = Image.Resampling.LANCZOS
 
-Taken = tuple[np.ndarray, np.ndarray | None]  # images uint8 [n, H, W, C], labels int32 [n] where there are any
+# Images uint8 [n, H, W, C], and labels int32 [n] or None.
+ImagesAndLabels = tuple[np.ndarray, np.ndarray | None]
 
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
-    """Images in memory, with labels where there are any."""
+    """Images in memory, with labels if there are any.
 
-    name: str  # what, which version, which part
-    images: np.ndarray  # uint8 [N, H, W, C], C 1 or 3
-    labels: np.ndarray | None = None  # int32 [N]
+    Attributes:
+        name: Data set, version and split, such as "mnist:3.0.1:train".
+        images: uint8 [N, H, W, C], C 1 or 3.
+        labels: int32 [N], or None.
+        classes: Names of the classes.
+
+    Raises ValueError if images are not uint8, or not as many as labels.
+    """
+
+    name: str
+    images: np.ndarray
+    labels: np.ndarray | None = None
     classes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse what is no data set."""
         if self.images.dtype != np.uint8:
-            raise ValueError(f"images of {self.name} are {self.images.dtype}; they are held as uint8, 0 to 255")
+            raise ValueError(f"images of {self.name} are {self.images.dtype}; they must be uint8, 0 to 255")
         if self.labelled and len(self.labels) != len(self):
             raise ValueError(f"{self.name} has {len(self.labels)} labels for {len(self)} images")
 
@@ -44,7 +53,7 @@ class Dataset:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of one image."""
+        """The shape [H, W, C] of one image."""
         return self.images.shape[1:]
 
     @property
@@ -52,25 +61,34 @@ class Dataset:
         """Whether there are labels."""
         return self.labels is not None
 
-    def take(self, numbers: np.ndarray | slice) -> Taken:
-        """The images of these numbers, and their labels."""
-        return self.images[numbers], None if self.labels is None else self.labels[numbers]
+    def read(self, indices: np.ndarray | slice) -> ImagesAndLabels:
+        """Returns the images and labels at the given indices."""
+        return self.images[indices], None if self.labels is None else self.labels[indices]
 
-    def whole(self) -> "Dataset":
-        """All of it in memory, where it is."""
+    def in_memory(self) -> "Dataset":
+        """Returns itself."""
         return self
 
 
 @dataclasses.dataclass(frozen=True)
-class Records:
-    """Images that stay on the disk, to be read by number: a data set that need not fit in memory."""
+class DiskDataset:
+    """Images that are read from disk by index, for data sets that may not fit in memory.
+
+    Attributes:
+        name: Data set, version and split, such as "mnist:3.0.1:train".
+        shape: Shape [H, W, C] of one image.
+        classes: Names of the classes, empty for unlabelled data.
+        length: Number of images.
+        read_records: indices [n] -> (images of any size, labels, which are zeros for unlabelled data).
+        in_memory: Returns the same images as a `Dataset`.
+    """
 
     name: str
-    shape: tuple[int, ...]  # of one image
+    shape: tuple[int, ...]
     classes: tuple[str, ...]
     length: int
-    read: Callable[[np.ndarray], tuple[list[np.ndarray], list[int]]]  # numbers -> images of any size, labels or zeros
-    whole: Callable[[], Dataset]  # all of it in memory
+    read_records: Callable[[np.ndarray], tuple[list[np.ndarray], list[int]]]
+    in_memory: Callable[[], Dataset]
 
     def __len__(self) -> int:
         return self.length
@@ -80,175 +98,209 @@ class Records:
         """Whether there are labels."""
         return bool(self.classes)
 
-    def take(self, numbers: np.ndarray) -> Taken:
-        """The images of these numbers, and their labels. Raises Problem for a damaged one, or one of another size."""
-        images, labels = self.read(numbers)
-        if odd := [image.shape for image in images if image.shape != self.shape]:
-            raise Problem(f"{self.name} has images of several sizes, {self.shape}, {odd[0]}; say which `size` to take")
+    def read(self, indices: np.ndarray) -> ImagesAndLabels:
+        """Returns the images and labels at the given indices.
+
+        Raises UserError if a record is damaged or an image has another shape than the first one.
+        """
+        images, labels = self.read_records(indices)
+        if other_shapes := [image.shape for image in images if image.shape != self.shape]:
+            raise UserError(
+                f"{self.name} has images of several sizes, {self.shape}, {other_shapes[0]}; "
+                "give the `size` to which they are cropped and resized"
+            )
         return np.stack(images), np.array(labels, np.int32) if self.labelled else None
 
 
-Images = Dataset | Records
+ImageData = Dataset | DiskDataset
 
 
-def fits(*sets: Images) -> bool:
-    """Whether the images are few enough to be held in memory."""
-    return sum(len(data) * math.prod(data.shape) for data in sets) <= HELD
+def fits_in_memory(*datasets: ImageData) -> bool:
+    """Returns whether the images of all given data sets take at most `MAX_IN_MEMORY_BYTES` together."""
+    return sum(len(data) * math.prod(data.shape) for data in datasets) <= MAX_IN_MEMORY_BYTES
 
 
-def statistics(data: Images) -> dict[str, Any]:
-    """What a person wants to know before training on it."""
+def describe(data: ImageData) -> dict[str, Any]:
+    """Returns a summary by name: number, shape, range and channel means of the images, and examples per class."""
     low, high, total, counts = 255, 0, 0.0, np.zeros(len(data.classes), np.int64)
-    for numbers in blocks(data, f"counting {data.name}"):
-        images, labels = data.take(numbers)
+    for indices in index_blocks(data, f"counting {data.name}"):
+        images, labels = data.read(indices)
         low, high = min(low, int(images.min())), max(high, int(images.max()))
         total += images.sum((0, 1, 2), dtype=np.float64)
         counts += 0 if labels is None else np.bincount(labels, minlength=len(counts))
     h, w, c = data.shape
-    found = {
+    summary = {
         "name": data.name,
         "images": len(data),
         "shape": f"{h} x {w} x {c}",
         "range": f"{low} to {high}",
         "mean": [round(float(x), 4) for x in total / (len(data) * h * w)],
     }
-    return found | ({"classes": dict(zip(data.classes, counts.tolist(), strict=True))} if data.labelled else {})
+    return summary | ({"classes": dict(zip(data.classes, counts.tolist(), strict=True))} if data.labelled else {})
 
 
 def data_dir() -> Path:
-    """Where data sets are: $JAXGAN_DATA_DIR, or what TFDS takes."""
+    """Returns the folder of all TFDS data sets: $JAXGAN_DATA_DIR, or TFDS's default ~/tensorflow_datasets."""
     return Path(os.environ.get("JAXGAN_DATA_DIR") or Path.home() / "tensorflow_datasets")
 
 
-def prepared(name: str, directory: Path | None = None) -> Path:
-    """The folder of the newest prepared version of a TFDS data set, `name` or `name/config`.
+def prepared_folder(name: str, directory: Path | None = None) -> Path:
+    """Returns the folder of the newest prepared version of a TFDS data set.
 
-    Raises Problem, with the command that prepares it, if there is none.
+    Args:
+        name: TFDS name, `name` or `name/config`.
+        directory: Folder of all TFDS data sets; `data_dir()` if not given.
+
+    Raises UserError, with the command that prepares the data set, if no version is prepared.
     """
     directory = directory or data_dir()
     versions = [path.parent for path in (directory / name).glob("*/dataset_info.json")]
     if not versions:
-        command = f"python launch.py data {name} --data-dir {directory}"
-        raise Problem(
-            f"{name} is not prepared in {directory}; `{command}` prepares it, or say by --data-dir where it is"
+        command = f"{command_name()} data {name} --data-dir {directory}"
+        raise UserError(
+            f"{name} is not prepared in {directory}; `{command}` prepares it, or give its folder by --data-dir"
         )
     return max(versions, key=lambda path: [int(x) if x.isdigit() else 0 for x in path.name.split(".")])
 
 
-def tfds(
+def load_tfds(
     name: str, split: str = "train", *, size: int | None = None, feature: str = "image", directory: Path | None = None
 ) -> Dataset:
-    """A part of a prepared TFDS data set, all of it in memory, decoded without TensorFlow.
+    """Returns a split of a prepared TFDS data set in memory. It is decoded without TensorFlow and cached on disk.
 
     Args:
-        name: `mnist`, `cifar10`, `cycle_gan/horse2zebra`: any with images.
-        split: As TFDS writes it: `train`, `test`, `train[:1000]`.
-        size: Side of the square that images are cropped and resized to; as they are if not given.
-        feature: What TFDS calls the images, such as `input_image` and `target_image` where there are pairs.
-        directory: Where it is prepared; `data_dir()` if not given.
+        name: TFDS name of a data set with images, such as `mnist`, `cifar10` or `cycle_gan/horse2zebra`.
+        split: Split in the notation of TFDS: `train`, `test`, `train[:1000]`.
+        size: Side of the square that images are cropped and resized to. By default they keep their size.
+        feature: TFDS feature that holds the images, such as `input_image` or `target_image` in paired data.
+        directory: Folder of all TFDS data sets; `data_dir()` if not given.
 
-    Raises Problem where it is missing, damaged, in the wrong format, or of unlike sizes while `size` is not given.
+    Raises UserError if the data set is missing, damaged, not in the format array_record, or has images of several sizes
+    while `size` is not given.
     """
-    folder = prepared(name, directory)
-    state = [(p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in sorted(folder.iterdir()) if p.is_file()]
+    folder = prepared_folder(name, directory)
+    files = [(p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in sorted(folder.iterdir()) if p.is_file()]
 
-    def read() -> tuple[Dataset, None]:
-        found = records(name, split, size=size, feature=feature, directory=directory)
-        parts = [found.take(numbers) for numbers in blocks(found, f"reading {found.name}")]
-        images, labels = zip(*parts, strict=True)
-        labels = np.concatenate(labels) if found.labelled else None
-        return Dataset(found.name, np.concatenate(images), labels, found.classes), None
+    def read_all() -> tuple[Dataset, None]:
+        records = open_tfds(name, split, size=size, feature=feature, directory=directory)
+        blocks = [records.read(indices) for indices in index_blocks(records, f"reading {records.name}")]
+        images, labels = zip(*blocks, strict=True)
+        labels = np.concatenate(labels) if records.labelled else None
+        return Dataset(records.name, np.concatenate(images), labels, records.classes), None
 
-    return cached(_what(folder, name, split, feature), [state, size], read)[0]
+    return cached_dataset(_full_name(folder, name, split, feature), [files, size], read_all)[0]
 
 
-def records(
+def open_tfds(
     name: str, split: str = "train", *, size: int | None = None, feature: str = "image", directory: Path | None = None
-) -> Records:
-    """The same, left on the disk: for data sets of any length. Raises Problem as `tfds` does."""
+) -> DiskDataset:
+    """Returns a split of a prepared TFDS data set that is read from disk by index.
+
+    Takes the arguments of `load_tfds`. Raises UserError in the same cases, for images of several sizes and for damaged
+    records only when they are read.
+    """
     import tensorflow_datasets  # Takes half a second to import, and does not import TensorFlow.
 
     logging.getLogger("absl").setLevel(logging.ERROR)  # It recommends OpenCV.
-    folder = prepared(name, directory)
-    what = _what(folder, name, split, feature)
+    folder = prepared_folder(name, directory)
+    full_name = _full_name(folder, name, split, feature)
     try:
         builder = tensorflow_datasets.builder_from_directory(folder)
         features = builder.info.features
-        others = [
-            name
-            for name, of in features.items()
-            if isinstance(of, tensorflow_datasets.features.Image) and name != feature
+        other_images = [
+            key
+            for key, kind in features.items()
+            if isinstance(kind, tensorflow_datasets.features.Image) and key != feature
         ]
-        skip = {name: tensorflow_datasets.decode.SkipDecoding() for name in others}
-        source = builder.as_data_source(split, decoders=skip)
+        skip = {key: tensorflow_datasets.decode.SkipDecoding() for key in other_images}
+        records = builder.as_data_source(split, decoders=skip)
     except NotImplementedError as error:
-        raise Problem(f"{folder} holds no array_record; prepare it with file_format='array_record'") from error
+        raise UserError(
+            f"{folder} is not in the format array_record; prepare it with file_format='array_record'"
+        ) from error
     except Exception as error:
-        raise Problem(f"{what} cannot be opened: {line(error)}") from error
+        raise UserError(f"{full_name} cannot be opened: {first_line(error)}") from error
     if feature not in features:
-        raise Problem(f'{what} has no feature "{feature}"; it has {", ".join(sorted(features))}: say which `feature`')
-    if not len(source):
-        raise Problem(f"{what} has no images")
+        raise UserError(
+            f'{full_name} has no feature "{feature}"; choose a `feature` from {", ".join(sorted(features))}'
+        )
+    if not len(records):
+        raise UserError(f"{full_name} has no images; choose another `split`")
     classes = tuple(getattr(features["label"], "names", None) or ()) if "label" in features else ()
 
-    def one(n: int) -> Any:
+    def read_one(index: int) -> Any:
         try:
-            return source[n]
+            return records[index]
         except Exception as error:
-            raise Problem(f"record {n} of {what} is damaged: {line(error)}") from error
+            raise UserError(
+                f"record {index} of {full_name} is damaged: {first_line(error)}; delete {folder} and prepare it again"
+            ) from error
 
-    def read(numbers: np.ndarray) -> tuple[list[np.ndarray], list[int]]:
+    def read_records(indices: np.ndarray) -> tuple[list[np.ndarray], list[int]]:
         try:
-            rows = source.__getitems__(numbers.tolist())
-        except Exception:  # Which one is it?
-            rows = [one(n) for n in numbers.tolist()]
+            rows = records.__getitems__(indices.tolist())
+        except Exception:  # Read them one by one, so that the error names the damaged record.
+            rows = [read_one(index) for index in indices.tolist()]
         images = [np.asarray(row[feature]) for row in rows]
-        return [fit(x, size) if size else x for x in images], [row["label"] if classes else 0 for row in rows]
+        return [crop_and_resize(x, size) if size else x for x in images], [
+            row["label"] if classes else 0 for row in rows
+        ]
 
-    (first,), _ = read(np.array([0]))
+    (first,), _ = read_records(np.array([0]))
     if first.dtype != np.uint8 or first.shape[-1] not in (1, 3):
-        raise Problem(f"{what} has images of {first.shape[-1]} channels of {first.dtype}, not of 1 or 3 of uint8")
-    whole = functools.partial(tfds, name, split, size=size, feature=feature, directory=directory)
-    return Records(what, first.shape, classes, len(source), read, whole)
+        raise UserError(
+            f"{full_name} has images of {first.shape[-1]} channels of {first.dtype}; they must be 1 or 3 of uint8"
+        )
+    in_memory = functools.partial(load_tfds, name, split, size=size, feature=feature, directory=directory)
+    return DiskDataset(full_name, first.shape, classes, len(records), read_records, in_memory)
 
 
-def _what(folder: Path, name: str, split: str, feature: str) -> str:
+def _full_name(folder: Path, name: str, split: str, feature: str) -> str:
     return f"{name}:{folder.name}:{split}" + ("" if feature == "image" else f":{feature}")
 
 
-def blocks(data: Images, desc: str) -> Iterator[np.ndarray]:
-    """The numbers of all images, some at a time, with a progress bar."""
-    numbers = np.array_split(np.arange(len(data)), -(-len(data) // 128))
+def index_blocks(data: ImageData, desc: str) -> Iterator[np.ndarray]:
+    """Yields all indices of a data set in order, in blocks of at most 128, with a progress bar labelled `desc`."""
+    blocks = np.array_split(np.arange(len(data)), -(-len(data) // 128))
     with tqdm(total=len(data), desc=desc, disable=None) as bar:
-        for some in numbers:
-            yield some
-            bar.update(len(some))
+        for indices in blocks:
+            yield indices
+            bar.update(len(indices))
 
 
-def fit(image: np.ndarray, size: int) -> np.ndarray:
-    """The largest centred square of an image uint8 [H, W, C], resized to [size, size, C] by a Lanczos filter."""
+def crop_and_resize(image: np.ndarray, size: int) -> np.ndarray:
+    """Returns the largest centred square of an image uint8 [H, W, C], Lanczos-resized to [size, size, C]."""
     h, w, c = image.shape
     side = min(h, w)
     top, left = (h - side) // 2, (w - side) // 2
     square = image[top : top + side, left : left + side]
     if side == size:
         return square
-    resized = Image.fromarray(square[..., 0] if c == 1 else square).resize((size, size), FILTER)
+    resized = Image.fromarray(square[..., 0] if c == 1 else square).resize((size, size), RESIZE_FILTER)
     return np.asarray(resized).reshape(size, size, c)
 
 
-def cached(what: str, state: Any, read: Callable[[], tuple[Dataset, Any]]) -> tuple[Dataset, Any]:
-    """What `read` gives, a data set and what JSON can hold, kept for as long as the files it read stay as they are."""
+def cached_dataset(name: str, files: Any, read: Callable[[], tuple[Dataset, Any]]) -> tuple[Dataset, Any]:
+    """Memoises `read()` on disk for as long as `name` and `files` stay the same.
+
+    Args:
+        name: Start of the name of the cache file, and part of its key.
+        files: JSON-serialisable state of the files that `read` reads (names, sizes, modification times), and options.
+        read: Returns a data set and JSON-serialisable information about it.
+
+    Returns:
+        What `read()` returned.
+    """
 
     def make() -> tuple[dict[str, np.ndarray], Any]:
-        data, more = read()
+        data, info = read()
         arrays = {"images": data.images} | ({} if data.labels is None else {"labels": data.labels})
-        return arrays, [data.name, data.classes, more]
+        return arrays, [data.name, data.classes, info]
 
-    arrays, (name, classes, more) = cache.kept("data", what, [LAYOUT, state], make)
-    return Dataset(name, arrays["images"], arrays.get("labels"), tuple(classes)), more
+    arrays, (full_name, classes, info) = cache.memoise("data", name, [CACHE_VERSION, files], make)
+    return Dataset(full_name, arrays["images"], arrays.get("labels"), tuple(classes)), info
 
 
-def line(error: BaseException) -> str:
-    """The first line of what an error says."""
+def first_line(error: BaseException) -> str:
+    """Returns the first line of an error's message, or its type if it has none."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -9,7 +9,7 @@ from jaxgan.data.datasets import Dataset
 
 @functools.cache
 def digits() -> Dataset:
-    """Return 1,797 images uint8 [N, 8, 8, 1], their 17 grey levels spread over 0 to 255, and their labels."""
+    """Returns 1,797 labelled images uint8 [N, 8, 8, 1], their 17 grey levels spread evenly over 0 to 255."""
     from sklearn.datasets import load_digits  # Takes a second to import.
 
     data = load_digits()

@@ -1,28 +1,35 @@
-"""Pairs of low and high resolution, made from images by a stated filter."""
+"""Pairs of low and high resolution images for super-resolution."""
 
 import numpy as np
 from PIL import Image
 
 from jaxgan.data.datasets import Dataset
-from jaxgan.errors import Problem
+from jaxgan.errors import UserError
 
 
-def low_high(data: Dataset, factor: int) -> tuple[Dataset, Dataset]:
-    """Return the images at 1 / `factor` of their size, and themselves; raises Problem where they do not divide.
+def low_high_resolution(data: Dataset, factor: int) -> tuple[Dataset, Dataset]:
+    """Returns the images reduced to 1 / `factor` of their size, and the original data set.
 
-    The filter is Pillow's bicubic one: Keys's kernel with a = -1/2, as wide as the smaller image's pixels, so that
-    nothing aliases. So is that of Matlab's imresize, by which the literature on super-resolution makes its inputs. The
-    two agree to rounding but for the outermost two pixels, where Matlab mirrors the image and Pillow leaves out what is
-    beyond it: there they differ by up to 17 grey levels on Set5. Published PSNRs leave out such a border.
+    The filter is Pillow's bicubic one: Keys's kernel with a = -1/2, stretched by `factor` against aliasing. Matlab's
+    imresize, which the literature on super-resolution uses for its inputs, has the same kernel. The two agree to
+    rounding except for the outermost two pixels, because Matlab mirrors the image at its border and Pillow truncates
+    the kernel there; on Set5 these pixels differ by up to 17 grey levels. Published PSNRs exclude such a border.
+
+    Args:
+        data: Images uint8 [N, H, W, C].
+        factor: Ratio of the two resolutions.
+
+    Raises UserError if height or width is not divisible by `factor`.
     """
     h, w, c = data.shape
     if h % factor or w % factor:
-        raise Problem(
-            f"images of {h} x {w} do not divide by {factor}; crop them to {h - h % factor} x {w - w % factor}"
+        raise UserError(
+            f"images of {h} x {w} are not divisible by {factor}; crop them to {h - h % factor} x {w - w % factor}"
         )
-    shrink = lambda image: np.asarray(
-        Image.fromarray(image).resize((w // factor, h // factor), Image.Resampling.BICUBIC)
-    )
+
+    def shrink(image: np.ndarray) -> np.ndarray:
+        return np.asarray(Image.fromarray(image).resize((w // factor, h // factor), Image.Resampling.BICUBIC))
+
     small = np.stack([shrink(image[..., 0] if c == 1 else image) for image in data.images])
     low = small.reshape(len(data), h // factor, w // factor, c)
     return Dataset(f"{data.name}:bicubic/{factor}", low, data.labels, data.classes), data

@@ -1,65 +1,72 @@
-"""Measures of samples' pixels: are they copies of training images, and how likely are test images under them."""
+"""Metrics in pixel space: distances to the nearest training images, and the Parzen window log-likelihood."""
 
 import numpy as np
 
-from jaxgan import pictures
-from jaxgan.errors import Problem
+from jaxgan.errors import UserError
 from jaxgan.evaluate.neighbours import nearest
-from jaxgan.evaluate.reals import some
-from jaxgan.evaluate.subject import Measured, Subject
+from jaxgan.evaluate.reference import subset_indices
+from jaxgan.evaluate.samples import EvaluatedSamples, MetricResult
+from jaxgan.render import pictures
 
-JUDGED = 1_000  # samples whose nearest training images are looked for
-COLUMNS, ROWS = 10, 3  # of them in the picture
-PARZEN = 10_000  # samples that make a density, and training images at the end that are left for validation
-VALID = 1_000  # of these the width is chosen on
+MAX_QUERIES = 1_000  # samples whose nearest training images are searched
+COLUMNS, ROWS = 10, 3  # pairs of sample and training image in the picture
+PARZEN_SIZE = 10_000  # kernels, test images, and training images at the end that serve only as validation images
+VALID_SIZE = 1_000  # validation images that the kernel width is chosen on
 
 
-def neighbours(s: Subject) -> Measured:
-    """Are samples copies? Their distance to the nearest training image, against that of training images themselves.
+def neighbours(s: EvaluatedSamples) -> MetricResult:
+    """Compares the distances of samples to their nearest training images with those of held-out training images.
 
-    Returns, and a picture of some samples above their nearest training images:
-        neighbour_ratio: Median distance in pixels of samples over that of training images, each to the others.
-        copied: The part of samples nearer than half of the latter.
-        copied_of_training_images: The same of training images: simple ones, such as a 1, have near neighbours.
+    A training image is "copied" if its distance is less than half the median of the held-out training images.
+
+    Returns, with a picture of samples above their nearest training images:
+        neighbour_ratio: Median distance of samples, divided by that of held-out training images.
+        copied: Fraction of samples that are copies.
+        copied_of_training_images: The same fraction of held-out training images. It is not 0 for simple images, such as
+            the digit 1.
     """
-    train, flat = s.beside, lambda x: x.reshape(len(x), -1)
-    held = some(len(train), min(JUDGED, len(train) // 10))
-    _, apart = nearest(flat(train[held]), flat(np.delete(train, held, axis=0)))
-    samples = s.samples[:JUDGED]
-    places, distances = nearest(flat(samples), flat(train))
-    near = lambda x: float(np.mean(x < 0.5 * np.median(apart)))
-    found = {
-        "neighbour_ratio": float(np.median(distances) / np.median(apart)),
-        "copied": near(distances),
-        "copied_of_training_images": near(apart),
+    train, flatten = s.training_images, lambda x: x.reshape(len(x), -1)
+    held_out = subset_indices(len(train), min(MAX_QUERIES, len(train) // 10))
+    _, baseline = nearest(flatten(train[held_out]), flatten(np.delete(train, held_out, axis=0)))
+    samples = s.samples[:MAX_QUERIES]
+    indices, distances = nearest(flatten(samples), flatten(train))
+    copied_fraction = lambda x: float(np.mean(x < 0.5 * np.median(baseline)))
+    values = {
+        "neighbour_ratio": float(np.median(distances) / np.median(baseline)),
+        "copied": copied_fraction(distances),
+        "copied_of_training_images": copied_fraction(baseline),
     }
     columns = min(COLUMNS, len(samples))
     n = min(ROWS, len(samples) // columns) * columns
-    pairs = np.stack([samples[:n], train[places[:n]]]).reshape(2, -1, columns, *samples.shape[1:])
+    pairs = np.stack([samples[:n], train[indices[:n]]]).reshape(2, -1, columns, *samples.shape[1:])
     picture = pictures.grid(pairs.swapaxes(0, 1).reshape(-1, *samples.shape[1:]), columns)
-    protocol = {"evaluator": "Euclidean distance of pixels", "data": s.reals.train.name, "n_real": len(train)}
-    protocol |= {"judged": len(samples), "held": len(held)}
-    return Measured(found, protocol, {"neighbours": picture})
+    protocol = {"evaluator": "Euclidean distance of pixels", "data": s.reference.train.name, "n_real": len(train)}
+    protocol |= {"judged": len(samples), "held": len(held_out)}
+    return MetricResult(values, protocol, {"neighbours": picture})
 
 
-def parzen_window(s: Subject) -> Measured:
-    """Log-likelihood of the test images under Gaussians about samples, and as a baseline about training images."""
+def parzen_window(s: EvaluatedSamples) -> MetricResult:
+    """Measures the log-likelihood of test images under Gaussians on samples, and on training images as a baseline.
+
+    Raises UserError if there is no test split.
+    """
     from jaxgan.evaluate.parzen import parzen
 
-    train, test = s.beside, s.reals.test
+    train, test = s.training_images, s.reference.test
     if test is None:
-        raise Problem(f"{s.reals.train.name} has no test split, whose likelihood could be measured")
-    flat = lambda x: x.reshape(len(x), -1) / 255.0
-    left = min(PARZEN, len(train) // 6)
-    valid, judged = flat(train[-left:][:VALID]), flat(test.images[:PARZEN])
-    samples = flat(s.samples[:PARZEN])
-    centres = flat(train[:-left][some(len(train) - left, len(samples))])
-    found, baseline = parzen(samples, valid, judged), parzen(centres, valid, judged)
+        raise UserError(f"{s.reference.train.name} has no test split, whose likelihood parzen measures")
+    flatten = lambda x: x.reshape(len(x), -1) / 255.0
+    reserved = min(PARZEN_SIZE, len(train) // 6)
+    valid_images, test_images = flatten(train[-reserved:][:VALID_SIZE]), flatten(test.images[:PARZEN_SIZE])
+    samples = flatten(s.samples[:PARZEN_SIZE])
+    centres = flatten(train[:-reserved][subset_indices(len(train) - reserved, len(samples))])
+    result, baseline = parzen(samples, valid_images, test_images), parzen(centres, valid_images, test_images)
     values = {
-        "parzen": found["log_likelihood"],
-        "parzen_error": found["standard_error"],
-        "parzen_width": found["width"],
+        "parzen": result["log_likelihood"],
+        "parzen_error": result["standard_error"],
+        "parzen_width": result["width"],
         "parzen_of_training_images": baseline["log_likelihood"],
     }
-    protocol = {"evaluator": "Parzen window, in nats, pixels in [0, 1]", "data": test.name, "n_real": len(judged)}
-    return Measured(values, protocol | {"kernels": len(samples), "valid": f"{len(valid)} of {s.reals.train.name}"})
+    protocol = {"evaluator": "Parzen window, in nats, pixels in [0, 1]", "data": test.name, "n_real": len(test_images)}
+    valid = f"{len(valid_images)} of {s.reference.train.name}"
+    return MetricResult(values, protocol | {"kernels": len(samples), "valid": valid})

@@ -1,8 +1,8 @@
-"""DCGAN (Radford et al. 2015) for square images of `base` times a power of two pixels.
+"""DCGAN (Radford et al. 2015) for square images with a side of `base` times a power of two.
 
-Kernels are 4x4 and the scales of batch norm start at N(1, 0.02), as in github.com/soumith/dcgan.torch. No bias stands
-right before a batch norm, which would subtract it again. Labels come in beside the latents and as constant maps beside
-the image (Mirza & Osindero 2014).
+As in github.com/soumith/dcgan.torch, kernels are 4x4 and the scales of batch norm are initialised from N(1, 0.02).
+Layers before a batch norm have no bias, because batch norm subtracts it. Class labels are concatenated one-hot with the
+latents and, as constant maps, with the image (Mirza & Osindero 2014).
 """
 
 import functools
@@ -16,44 +16,44 @@ from jaxgan.networks.layers import Conv, ConvTranspose, Initializer, batch_norm,
 NORMAL = nn.initializers.normal(0.02)
 
 
-def _around_one(key: Array, shape: tuple[int, ...], dtype: jnp.dtype) -> Array:
+def _scale_init(key: Array, shape: tuple[int, ...], dtype: jnp.dtype) -> Array:
     return 1.0 + NORMAL(key, shape, dtype)
 
 
 class Generator(nn.Module):
-    """Latents [B, Z], and labels int32 [B] if there are `classes`, to images [B, size, size, channels]."""
+    """Maps latents [B, Z], and labels int32 [B] if `classes` > 0, to images [B, size, size, channels] in [-1, 1]."""
 
-    size: int  # pixels
+    size: int  # side of the images in pixels
     channels: int = 1
-    width: int = 64  # channels at half the size; twice as many each time the size halves again
-    base: int = 4  # pixels of the first feature map
+    width: int = 64  # channels at half the size; doubled each time the size is halved again
+    base: int = 4  # side of the first feature map in pixels
     kernel_init: Initializer = NORMAL
-    norm: bool = True  # batch norm
+    norm: bool = True  # whether to use batch norm
     classes: int = 0
 
     @nn.compact
     def __call__(self, z: Array, labels: Array | None = None, train: bool = True) -> Array:
         if self.classes:
             z = jnp.concatenate([z, nn.one_hot(labels, self.classes, dtype=z.dtype)], axis=1)
-        *widths, first = [self.width << i for i in range(halvings(self.size, self.base))]
-        activate = lambda x: nn.relu(batch_norm(train, scale_init=_around_one)(x) if self.norm else x)
-        double = functools.partial(ConvTranspose, strides=(2, 2), kernel_init=self.kernel_init)
+        *widths, first = [self.width << i for i in range(num_halvings(self.size, self.base))]
+        activate = lambda x: nn.relu(batch_norm(train, scale_init=_scale_init)(x) if self.norm else x)
+        upsampling_conv = functools.partial(ConvTranspose, strides=(2, 2), kernel_init=self.kernel_init)
         x = nn.Dense(self.base**2 * first, use_bias=not self.norm, kernel_init=self.kernel_init)(z)
         x = activate(x.reshape(-1, self.base, self.base, first))
         for width in reversed(widths):
-            x = activate(double(width, use_bias=not self.norm)(x))
-        return jnp.tanh(double(self.channels)(x))
+            x = activate(upsampling_conv(width, use_bias=not self.norm)(x))
+        return jnp.tanh(upsampling_conv(self.channels)(x))
 
 
 class Discriminator(nn.Module):
-    """Images [B, H, H, C], and labels int32 [B] if there are `classes`, to logits [B]."""
+    """Maps images [B, H, H, C], and labels int32 [B] if `classes` > 0, to logits [B]."""
 
-    width: int = 64  # channels at half the size; twice as many each time the size halves again
-    base: int = 4  # pixels of the last feature map
-    norm: bool = True  # batch norm; not where a penalty takes each example's gradient, for it couples them
+    width: int = 64  # channels at half the size; doubled each time the size is halved again
+    base: int = 4  # side of the last feature map in pixels
+    norm: bool = True  # whether to use batch norm; per-example gradient penalties need False
     kernel_init: Initializer = NORMAL
     classes: int = 0
-    spectral: bool = False  # layers are divided by their spectral norm
+    spectral: bool = False  # whether to use spectral norm in each layer
 
     @nn.compact
     def __call__(self, x: Array, labels: Array | None = None, train: bool = True) -> Array:
@@ -61,16 +61,18 @@ class Discriminator(nn.Module):
         if self.classes:
             maps = nn.one_hot(labels, self.classes, dtype=x.dtype)[:, None, None]
             x = jnp.concatenate([x, jnp.broadcast_to(maps, (*x.shape[:3], self.classes))], axis=-1)
-        for i in range(halvings(x.shape[1], self.base)):
+        for i in range(num_halvings(x.shape[1], self.base)):
             norm = self.norm and i > 0
             x = normed(Conv(self.width << i, strides=(2, 2), use_bias=not norm, kernel_init=self.kernel_init))(x)
-            x = leaky_relu(batch_norm(train, scale_init=_around_one)(x) if norm else x)
+            x = leaky_relu(batch_norm(train, scale_init=_scale_init)(x) if norm else x)
         return normed(nn.Dense(1, kernel_init=self.kernel_init))(x.reshape(len(x), -1))[:, 0]
 
 
-def halvings(size: int, base: int) -> int:
-    """How often size halves on the way to base."""
+def num_halvings(size: int, base: int) -> int:
+    """Returns how many times `size` must be halved to reach `base`. Raises ValueError unless it is 1 or more."""
     n = max(1, (size // base).bit_length() - 1)
     if base << n != size:
-        raise ValueError(f"size {size} is not {base} doubled once or more; use {base << n} or {base << (n + 1)}")
+        raise ValueError(
+            f"image size {size} is not base {base} times 2, 4, 8, ...; use size {base << n} or {base << (n + 1)}"
+        )
     return n

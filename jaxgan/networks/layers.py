@@ -1,4 +1,4 @@
-"""Layers that all networks share."""
+"""Layers that several networks use: convolutions, batch norm, spectral norm and the equalised learning rate."""
 
 import functools
 import math
@@ -9,26 +9,26 @@ import flax.linen as nn
 import jax
 from jax import Array
 
-from jaxgan import axis
+from jaxgan.core import axis
 from jaxgan.networks.conv import Padding, Pair, conv2d, conv_transpose2d
 
 Activation = Callable[[Array], Array]
 Initializer = nn.initializers.Initializer
 
-leaky_relu = functools.partial(nn.leaky_relu, negative_slope=0.2)  # the slope of DCGAN and its heirs; flax's is 0.01
+leaky_relu = functools.partial(nn.leaky_relu, negative_slope=0.2)  # DCGAN's slope; flax's default is 0.01
 
 
 class Conv(nn.Module):
-    """A convolution, with the parameters of flax's and the speed of `conv2d`."""
+    """2-D convolution with the parameters of `flax.linen.Conv`, computed by `conv2d`."""
 
     features: int
-    kernel: Pair = (4, 4)
+    kernel: Pair = (4, 4)  # kernel size in pixels
     strides: Pair = (1, 1)
     padding: str | Padding = "SAME"
     use_bias: bool = True
     kernel_init: Initializer = nn.initializers.lecun_normal()  # flax's default
     bias_init: Initializer = nn.initializers.zeros
-    groups: int = 1  # of channels; none meets another's
+    groups: int = 1  # groups into which the channels are divided
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
@@ -37,57 +37,66 @@ class Conv(nn.Module):
         return x + self.param("bias", self.bias_init, (self.features,))[None, None, None] if self.use_bias else x
 
     def convolve(self, x: Array, kernel: Array) -> Array:
-        """What the layer does before its bias."""
+        """Returns the layer's output before the bias is added."""
         return conv2d(x, kernel, self.strides, self.padding, self.groups)
 
 
 class ConvTranspose(Conv):
-    """A transposed convolution, without groups, with the parameters of flax's and the speed of `conv_transpose2d`."""
+    """2-D transposed convolution with the parameters of `flax.linen.ConvTranspose`; `groups` must be 1."""
 
     def convolve(self, x: Array, kernel: Array) -> Array:
-        """What the layer does before its bias."""
+        """Returns the layer's output before the bias is added."""
         return conv_transpose2d(x, kernel, self.strides, self.padding)
 
 
 def batch_norm(train: bool, momentum: float = 0.9, **options: Any) -> Activation:
-    """Return a layer that normalises by the statistics of the whole batch, over all devices that share it.
+    """Returns a batch norm layer whose statistics are those of the whole batch, over all devices.
 
-    `options` are those of flax's BatchNorm, which adds 1e-5 to variances unless told otherwise.
+    Args:
+        train: Whether to normalise by the batch and update the running statistics, or to use the running statistics.
+        momentum: Weight of the old value in an update of the running statistics.
+        **options: Other arguments of `flax.linen.BatchNorm`, whose epsilon is 1e-5 by default.
     """
-    # Only training needs the other devices' examples.
-    shared = axis.AXIS if train and axis.bound() else None
-    layer = nn.BatchNorm(not train, axis_name=shared, momentum=momentum, **options)
-    return functools.partial(_promoting, layer)
+    axis_name = axis.AXIS_NAME if train and axis.is_sharded() else None
+    layer = nn.BatchNorm(not train, axis_name=axis_name, momentum=momentum, **options)
+    return functools.partial(_call_with_promotion, layer)
 
 
 def spectral_norm(train: bool, layer: nn.Module) -> Callable[[Array], Array]:
-    """Return the layer with its kernel [..., O], seen as a matrix of O columns, divided by its largest singular value.
+    """Returns the layer with its kernel divided by an estimate of the kernel's largest singular value.
 
-    The value is v'Wu, with u and v of one power iteration (Miyato et al. 2018, Algorithm 1), whose start u [1, O] is
-    kept in the collection "spectral". Each call that trains moves it on. No gradient goes through u and v.
+    The kernel [..., O] is reshaped to a matrix W with O columns. The estimate is v'Wu after one power iteration (Miyato
+    et al. 2018, Algorithm 1) that starts from u [1, O] in the collection "spectral". A call with `train` stores the new
+    u. No gradient flows through u and v.
     """
 
     def normed(x: Array) -> Array:
-        # Epsilon is added to the square of a norm, where the authors' code adds 1e-12 to the norm.
-        divided = nn.SpectralNorm(layer, epsilon=1e-24, collection_name="spectral", dtype=x.dtype)
-        return _promoting(divided, x, update_stats=train)
+        # flax adds epsilon to the squared norm; the authors' code adds 1e-12 to the norm.
+        wrapped = nn.SpectralNorm(layer, epsilon=1e-24, collection_name="spectral", dtype=x.dtype)
+        return _call_with_promotion(wrapped, x, update_stats=train)
 
     return normed
 
 
-def _promoting(layer: nn.Module, x: Array, **options: Any) -> Array:
-    """What flax's layer makes of x, its statistics in float32 also where x and its parameters are not."""
+def _call_with_promotion(layer: nn.Module, x: Array, **options: Any) -> Array:
+    """Calls a layer that keeps float32 statistics, with dtype promotion for inputs and params in bfloat16."""
     with jax.numpy_dtype_promotion("standard"):
         return layer(x, **options)
 
 
-def equalised(kind: type[nn.Module], *args: Any, gain: float = math.sqrt(2.0), **options: Any) -> Activation:
-    """Return a layer whose kernel starts at N(0, 1), and is multiplied by gain / √fan_in each time it is used.
+def equalised_lr(layer_class: type[nn.Module], *args: Any, gain: float = math.sqrt(2.0), **options: Any) -> Activation:
+    """Returns a layer with an equalised learning rate (Karras et al. 2018, section 4.1).
 
-    So Adam's rate means the same part of a kernel in every layer (Karras et al. 2018, section 4.1). `kind` is Conv,
-    ConvTranspose or flax's Dense, followed by its arguments; within a compact module.
+    The kernel is initialised from N(0, 1) and multiplied by gain / √fan_in at each call. Adam's relative step size is
+    then equal for all layers. Call it within a compact method.
+
+    Args:
+        layer_class: Conv, ConvTranspose or `flax.linen.Dense`.
+        *args: Positional arguments of the layer.
+        gain: Standard deviation of the scaled kernel times √fan_in.
+        **options: Keyword arguments of the layer, other than `kernel_init`.
     """
-    layer = kind(*args, kernel_init=nn.initializers.normal(1.0), **options)
-    taps = math.prod(layer.kernel) / layer.groups if isinstance(layer, Conv) else 1
-    # The layer is linear in kernel and input: to scale one is to scale the other.
-    return lambda x: layer(x * (gain / math.sqrt(taps * x.shape[-1])))
+    layer = layer_class(*args, kernel_init=nn.initializers.normal(1.0), **options)
+    receptive_field = math.prod(layer.kernel) / layer.groups if isinstance(layer, Conv) else 1
+    # Scaling the input is equivalent to scaling the kernel.
+    return lambda x: layer(x * (gain / math.sqrt(receptive_field * x.shape[-1])))

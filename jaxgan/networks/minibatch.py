@@ -1,17 +1,18 @@
-"""Layers through which the examples of a batch see each other, so that a discriminator can tell that they are alike."""
+"""Layers that compare the examples of a batch, so that a discriminator can detect mode collapse."""
 
 import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array
 
-from jaxgan import axis
+from jaxgan.core import axis
 
 
 class MinibatchDiscrimination(nn.Module):
-    """Features [B, A] with `kernels` more: how near the rest of the batch is (Salimans et al. 2016, section 3.2).
+    """Appends `kernels` similarities to the rest of the batch to features [B, A] (Salimans et al. 2016, section 3.2).
 
-    A kernel takes example i to M_i, `dims` numbers, and adds up exp(-||M_i - M_j||₁) over all others of the whole
-    batch, on all devices. Weights start at N(0, 0.05); the authors' code then rescales them by the first batch.
+    Each kernel maps example i to a vector M_i with `dims` entries. Its similarity is the sum of exp(-||M_i - M_j||₁)
+    over all other examples j of the whole batch, on all devices. Weights are initialised from N(0, 0.05); the authors'
+    code also rescales them by the first batch, which is omitted here. Returns features [B, A + kernels].
     """
 
     kernels: int = 100
@@ -20,19 +21,27 @@ class MinibatchDiscrimination(nn.Module):
     @nn.compact
     def __call__(self, x: Array) -> Array:
         init = nn.initializers.normal(0.05)
-        own = nn.DenseGeneral((self.kernels, self.dims), use_bias=False, kernel_init=init)(x)
-        distance = jnp.abs(own[:, None] - axis.gather(own)[None]).sum(-1)
-        return jnp.concatenate([x, jnp.exp(-distance).sum(1) - 1.0], axis=1)  # Less the example itself.
+        m = nn.DenseGeneral((self.kernels, self.dims), use_bias=False, kernel_init=init)(x)
+        distance = jnp.abs(m[:, None] - axis.all_gather(m)[None]).sum(-1)
+        return jnp.concatenate([x, jnp.exp(-distance).sum(1) - 1.0], axis=1)  # Subtract exp(0), the example itself.
 
 
 def minibatch_std(x: Array, group: int = 4) -> Array:
-    """Maps [B, H, W, C] with one channel more: the mean deviation within groups of examples (Karras et al. 2018).
+    """Appends a channel with the mean standard deviation within groups of examples (Karras et al. 2018, section 3).
 
-    Groups are of neighbours in the batch. Raises ValueError where they do not divide what a device holds of it.
+    Args:
+        x: Feature maps [B, H, W, C].
+        group: Number of consecutive examples in a group.
+
+    Returns:
+        Feature maps [B, H, W, C + 1]. The last channel is constant within a group.
+
+    Raises:
+        ValueError: `group` does not divide the number of examples on a device.
     """
     b, h, w, _ = x.shape
     if b % group:
-        raise ValueError(f"groups of {group} do not divide the {b} examples of a device")
-    parts = x.reshape(b // group, group, -1)
-    std = jnp.sqrt(((parts - parts.mean(1, keepdims=True)) ** 2).mean(1) + 1e-8).mean(-1)
+        raise ValueError(f"group size {group} does not divide the {b} examples on a device; use a divisor of {b}")
+    groups = x.reshape(b // group, group, -1)
+    std = jnp.sqrt(((groups - groups.mean(1, keepdims=True)) ** 2).mean(1) + 1e-8).mean(-1)
     return jnp.concatenate([x, jnp.broadcast_to(std.repeat(group)[:, None, None, None], (b, h, w, 1))], axis=-1)

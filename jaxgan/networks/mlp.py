@@ -1,7 +1,7 @@
-"""Fully connected networks, for points in the plane and for small images.
+"""Fully connected networks for 2-D points and small images.
 
-Sizes and initial weights are those of improved WGAN training's toys (Gulrajani et al. 2017): three layers of 512 units,
-He uniform. Their critic has ReLU where ours leaks.
+The default sizes and initial weights are those for the toy data of improved WGAN training (Gulrajani et al. 2017):
+three layers of 512 units, He uniform. Their critic uses ReLU; the default here is leaky ReLU.
 """
 
 import functools
@@ -16,19 +16,19 @@ from jax import Array
 from jaxgan.networks.layers import Activation, Initializer, leaky_relu, spectral_norm
 from jaxgan.networks.maxout import maxout
 
-HE = nn.initializers.he_uniform()
+HE_UNIFORM = nn.initializers.he_uniform()
 
 
 class Generator(nn.Module):
-    """Latents [B, Z] to examples [B, *shape]."""
+    """Maps latents [B, Z] to examples [B, *shape]."""
 
-    shape: tuple[int, ...]  # (2,) for points in the plane, (H, W, C) for images
+    shape: tuple[int, ...]  # (2,) for 2-D points, (H, W, C) for images
     width: int = 512
-    depth: int = 3  # hidden layers
+    depth: int = 3  # number of hidden layers
     activation: Activation = nn.relu
-    out: Activation = jax.nn.identity  # tanh for images
-    kernel_init: Initializer = HE
-    norm: Callable[[bool], Activation] | None = None  # of hidden layers, given `train`; takes the place of their biases
+    out: Activation = jax.nn.identity  # of the output layer; tanh for images
+    kernel_init: Initializer = HE_UNIFORM
+    norm: Callable[[bool], Activation] | None = None  # returns the hidden layers' norm, given `train`; replaces biases
 
     @nn.compact
     def __call__(self, z: Array, train: bool = True) -> Array:
@@ -41,13 +41,13 @@ class Generator(nn.Module):
 
 
 class Critic(nn.Module):
-    """Examples [B, ...] to logits [B]."""
+    """Maps examples [B, ...] to logits [B]."""
 
     width: int = 512
-    depth: int = 3  # hidden layers
+    depth: int = 3  # number of hidden layers
     activation: Activation = leaky_relu
-    kernel_init: Initializer = HE
-    spectral: bool = False  # layers are divided by their spectral norm
+    kernel_init: Initializer = HE_UNIFORM
+    spectral: bool = False  # whether to use spectral norm in each layer
 
     @nn.compact
     def __call__(self, x: Array, train: bool = True) -> Array:
@@ -59,11 +59,11 @@ class Critic(nn.Module):
 
 
 class MaxoutCritic(nn.Module):
-    """Examples [B, ...] to logits [B], by units that are the largest of `pieces` (Goodfellow et al. 2013)."""
+    """Maps examples [B, ...] to logits [B] by maxout layers (Goodfellow et al. 2013)."""
 
     width: int = 200
-    depth: int = 3  # hidden layers
-    pieces: int = 5
+    depth: int = 3  # number of hidden layers
+    pieces: int = 5  # linear functions of which a unit is the maximum
     kernel_init: Initializer = nn.initializers.normal(0.02)
 
     @nn.compact
@@ -74,11 +74,12 @@ class MaxoutCritic(nn.Module):
         return nn.Dense(1, kernel_init=self.kernel_init)(x)[:, 0]
 
 
-class Packed(nn.Module):
-    """A critic of packs: it judges `pack` neighbours of a batch as one example (Lin et al. 2017, section 3).
+class PackedCritic(nn.Module):
+    """Applies a critic to packs of `pack` consecutive examples (PacGAN, Lin et al. 2017, section 3).
 
-    Examples [B, ..., C] to its logits [B / pack]; a pack has shape [..., pack * C], one example's channels after the
-    other's.
+    Maps examples [B, ..., C] to the critic's outputs, for example logits [B / pack]. The critic receives packs
+    [B / pack, ..., pack * C], with the examples concatenated along the channels. Raises ValueError if `pack` does not
+    divide the number of examples on a device.
     """
 
     critic: nn.Module
@@ -87,6 +88,9 @@ class Packed(nn.Module):
     def __call__(self, x: Array, train: bool = True) -> Array:
         *_, channels = shape = x.shape[1:]
         if len(x) % self.pack:
-            raise ValueError(f"{len(x)} examples on a device are no whole packs of {self.pack}")
+            raise ValueError(
+                f"pack size {self.pack} does not divide the {len(x)} examples on a device; "
+                f"use a batch size that is a multiple of {self.pack} times the number of devices"
+            )
         x = jnp.moveaxis(x.reshape(-1, self.pack, *shape), 1, -2)
         return self.critic(x.reshape(len(x), *shape[:-1], self.pack * channels), train=train)

@@ -1,7 +1,8 @@
-"""Residual networks for images of 32 pixels and more, as in SN-GAN and, with their own settings, WGAN-GP.
+"""Residual networks of SN-GAN, WGAN-GP and SAGAN for square images.
 
-Defaults are those for CIFAR-10 (Miyato et al. 2018, table 4). For 48 pixels: `Generator(3, (256, 128, 64), first=512,
-bottom=6)` and `Critic((64, 128, 256, 512, 1024), downs=4)`; for 64 the same from `bottom=4` with one block more.
+The defaults are SN-GAN's for CIFAR-10 (Miyato et al. 2018, Table 4). For 48 x 48 pixels use `Generator(3, (256, 128,
+64), first=512, bottom=6)` and `Critic((64, 128, 256, 512, 1024), downs=4)`. For 64 x 64 pixels use `Generator(3, (512,
+256, 128, 64), first=1024)` and the same critic.
 """
 
 import functools
@@ -14,12 +15,12 @@ from jax import Array
 
 from jaxgan.networks.layers import Conv, batch_norm, spectral_norm
 
-INNER = nn.initializers.variance_scaling(2.0, "fan_avg", "uniform")  # Glorot by √2, for 3 x 3 kernels within a block
-OUTER = nn.initializers.glorot_uniform()  # for all else
+BLOCK_INIT = nn.initializers.variance_scaling(2.0, "fan_avg", "uniform")  # √2 times Glorot, for a block's 3x3 kernels
+OUTER_INIT = nn.initializers.glorot_uniform()  # for all other kernels
 
 
 class ConditionalNorm(nn.Module):
-    """Batch norm whose scale and shift belong to the class, labels int32 [B] (Dumoulin et al. 2017)."""
+    """Batch norm with a scale and a bias for each class, selected by labels int32 [B] (Dumoulin et al. 2017)."""
 
     classes: int
 
@@ -31,15 +32,18 @@ class ConditionalNorm(nn.Module):
 
 
 class Generator(nn.Module):
-    """Latents [B, Z], and labels int32 [B] if there are `classes`, to images [B, H, H, channels] in [-1, 1]."""
+    """Maps latents [B, Z], and labels int32 [B] if `classes` > 0, to images [B, H, H, channels] in [-1, 1].
+
+    The side H is `bottom * 2 ** len(widths)`. Labels select the scales and biases of batch norm.
+    """
 
     channels: int
-    widths: tuple[int, ...] = (256, 256, 256)  # of the blocks, each of which doubles the size
-    first: int = 256  # channels of the smallest map
-    bottom: int = 4  # its side
+    widths: tuple[int, ...] = (256, 256, 256)  # channels of each block; a block doubles the size
+    first: int = 256  # channels of the smallest feature map
+    bottom: int = 4  # side of the smallest feature map in pixels
     classes: int = 0
-    spectral: bool = False  # normalised, as SAGAN's
-    attention: int = 0  # the side of the map in which each place also sees all others; 0 for none
+    spectral: bool = False  # whether to use spectral norm in each layer, as in SAGAN
+    attention: int = 0  # side of the feature map that self-attention is applied to; 0 for none
 
     @nn.compact
     def __call__(self, z: Array, labels: Array | None = None, train: bool = True) -> Array:
@@ -50,85 +54,87 @@ class Generator(nn.Module):
         else:
             norm = lambda x: batch_norm(train)(x)
         smallest = (self.bottom, self.bottom, self.first)
-        x = normed(nn.Dense(math.prod(smallest), kernel_init=OUTER))(z).reshape(-1, *smallest)
+        x = normed(nn.Dense(math.prod(smallest), kernel_init=OUTER_INIT))(z).reshape(-1, *smallest)
         for width in self.widths:
-            # No bias before a norm.
-            inner = conv(width, 3, INNER, use_bias=False)(upsample(nn.relu(norm(x))))
-            inner = conv(width, 3, INNER)(nn.relu(norm(inner)))
-            x = inner + conv(width, 1, OUTER)(upsample(x))
+            # The norm that follows would subtract a bias.
+            inner = conv(width, 3, BLOCK_INIT, use_bias=False)(upsample(nn.relu(norm(x))))
+            inner = conv(width, 3, BLOCK_INIT)(nn.relu(norm(inner)))
+            x = inner + conv(width, 1, OUTER_INIT)(upsample(x))
             if x.shape[1] == self.attention:
                 x = SelfAttention(self.spectral)(x, train)
-        return jnp.tanh(conv(self.channels, 3, OUTER)(nn.relu(batch_norm(train)(x))))
+        return jnp.tanh(conv(self.channels, 3, OUTER_INIT)(nn.relu(batch_norm(train)(x))))
 
 
 class Critic(nn.Module):
-    """Images [B, H, H, C], and labels int32 [B] if there are `classes`, to logits [B].
+    """Maps images [B, H, H, C], and labels int32 [B] if `classes` > 0, to logits [B].
 
-    Classes come in by projection: the logit gains the features' product with a vector of the class (Miyato & Koyama
-    2018, Eq. 4). `WGAN-GP` takes the mean of the last map and no spectral norm.
+    Labels enter by projection: the inner product of the features and a class embedding is added to the logit (Miyato &
+    Koyama 2018, Eq. 4). WGAN-GP uses `pool=jnp.mean` and `spectral=False`.
     """
 
-    widths: tuple[int, ...] = (128, 128, 128, 128)  # of the blocks
-    downs: int = 2  # how many of them, from the first, halve the size
+    widths: tuple[int, ...] = (128, 128, 128, 128)  # channels of each block
+    downs: int = 2  # number of blocks that halve the size; they come first
     classes: int = 0
-    spectral: bool = True
-    pool: Callable[..., Array] = jnp.sum  # over the last map
-    attention: int = 0  # the side of the first map in which each place also sees all others; 0 for none
+    spectral: bool = True  # whether to use spectral norm in each layer
+    pool: Callable[..., Array] = jnp.sum  # reduces the last feature map over its pixels
+    attention: int = 0  # side of the feature map that self-attention is applied to; 0 for none
 
     @nn.compact
     def __call__(self, x: Array, labels: Array | None = None, train: bool = True) -> Array:
         normed = functools.partial(spectral_norm, train) if self.spectral else lambda layer: layer
         conv = lambda width, side, init: normed(Conv(width, (side, side), kernel_init=init))
         for n, width in enumerate(self.widths):
-            shrink = downsample if n < self.downs else lambda x: x
-            # The first block sees the image itself, and its shortcut is shrunk before it is convolved.
-            inner = conv(width, 3, INNER)(nn.relu(x) if n else x)
-            inner = shrink(conv(width, 3, INNER)(nn.relu(inner)))
+            resize = downsample if n < self.downs else lambda x: x
+            # The first block omits the first ReLU and downsamples its shortcut before the convolution.
+            inner = conv(width, 3, BLOCK_INIT)(nn.relu(x) if n else x)
+            inner = resize(conv(width, 3, BLOCK_INIT)(nn.relu(inner)))
             if n == 0:
-                x = conv(width, 1, OUTER)(shrink(x))
+                x = conv(width, 1, OUTER_INIT)(resize(x))
             elif n < self.downs or x.shape[-1] != width:
-                x = shrink(conv(width, 1, OUTER)(x))
+                x = resize(conv(width, 1, OUTER_INIT)(x))
             x = x + inner
             if n < self.downs and x.shape[1] == self.attention:
                 x = SelfAttention(self.spectral)(x, train)
         features = self.pool(nn.relu(x), axis=(1, 2))
-        logits = normed(nn.Dense(1, use_bias=not self.spectral, kernel_init=OUTER))(features)[:, 0]
+        logits = normed(nn.Dense(1, use_bias=not self.spectral, kernel_init=OUTER_INIT))(features)[:, 0]
         if not self.classes:
             return logits
         one_hot = nn.one_hot(labels, self.classes, dtype=features.dtype)
-        of_class = normed(nn.Dense(features.shape[-1], use_bias=False, kernel_init=OUTER))(one_hot)
-        return logits + (features * of_class).sum(-1)
+        class_embedding = normed(nn.Dense(features.shape[-1], use_bias=False, kernel_init=OUTER_INIT))(one_hot)
+        return logits + (features * class_embedding).sum(-1)
 
 
 def upsample(x: Array) -> Array:
-    """Images [B, H, W, C] at twice the size, each pixel four times."""
+    """Returns images [B, 2H, 2W, C] from [B, H, W, C] by repeating pixels."""
     return x.repeat(2, 1).repeat(2, 2)
 
 
 def downsample(x: Array) -> Array:
-    """Images [B, H, W, C] at half the size, each pixel the mean of four."""
+    """Returns images [B, H/2, W/2, C] from [B, H, W, C] by averaging 2 x 2 pixels."""
     b, h, w, c = x.shape
     return x.reshape(b, h // 2, 2, w // 2, 2, c).mean((2, 4))
 
 
 class SelfAttention(nn.Module):
-    """A map [B, H, W, C] in which each place also sees all others; the identity at the start (Zhang et al. 2018).
+    """Adds self-attention over all pixels to feature maps [B, H, W, C] (SAGAN, Zhang et al. 2018, section 3).
 
-    Keys and values are max-pooled to a quarter, as in the authors' code.
+    The output is x + gamma * attention, where gamma is initialised to 0. As in the authors' code, keys and values are
+    max-pooled to half the height and width. The attention weights [B, HW, HW/4] are sown as "weights" in the collection
+    "intermediates".
     """
 
-    spectral: bool = True
+    spectral: bool = True  # whether to use spectral norm in each layer
 
     @nn.compact
     def __call__(self, x: Array, train: bool = True) -> Array:
         b, h, w, c = x.shape
         normed = functools.partial(spectral_norm, train) if self.spectral else lambda layer: layer
-        conv = lambda width: normed(Conv(width, (1, 1), use_bias=False, kernel_init=OUTER))
-        rows = lambda x: x.reshape(b, -1, x.shape[-1])
-        pooled = lambda x: nn.max_pool(x, (2, 2), (2, 2))
-        queries, keys = rows(conv(max(c // 8, 1))(x)), rows(pooled(conv(max(c // 8, 1))(x)))
-        values = rows(pooled(conv(max(c // 2, 1))(x)))
+        conv = lambda width: normed(Conv(width, (1, 1), use_bias=False, kernel_init=OUTER_INIT))
+        flatten = lambda x: x.reshape(b, -1, x.shape[-1])
+        pool = lambda x: nn.max_pool(x, (2, 2), (2, 2))
+        queries, keys = flatten(conv(max(c // 8, 1))(x)), flatten(pool(conv(max(c // 8, 1))(x)))
+        values = flatten(pool(conv(max(c // 2, 1))(x)))
         weights = nn.softmax(jnp.einsum("bqc,bkc->bqk", queries, keys))
         self.sow("intermediates", "weights", weights)
-        seen = conv(c)(jnp.einsum("bqk,bkc->bqc", weights, values).reshape(b, h, w, -1))
-        return x + self.param("gamma", nn.initializers.zeros, ()) * seen
+        attended = conv(c)(jnp.einsum("bqk,bkc->bqc", weights, values).reshape(b, h, w, -1))
+        return x + self.param("gamma", nn.initializers.zeros, ()) * attended

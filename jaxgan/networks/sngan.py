@@ -1,4 +1,7 @@
-"""SN-GAN's convolutional networks (Miyato et al. 2018, Table 3) for images of `base` times a power of two pixels."""
+"""SN-GAN's plain convolutional networks (Miyato et al. 2018, Table 3).
+
+Images are square, with a side of `base` times a power of two.
+"""
 
 import functools
 
@@ -6,21 +9,21 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array
 
-from jaxgan.networks.dcgan import halvings
+from jaxgan.networks.dcgan import num_halvings
 from jaxgan.networks.layers import Conv, ConvTranspose, batch_norm, spectral_norm
 
 
 class Generator(nn.Module):
-    """Latents [B, Z] to images [B, size, size, channels]."""
+    """Maps latents [B, Z] to images [B, size, size, channels] in [-1, 1]."""
 
-    size: int  # pixels
+    size: int  # side of the images in pixels
     channels: int = 3
-    width: int = 64  # channels at the full size; twice as many each time the size halves
-    base: int = 4  # pixels of the first feature map
+    width: int = 64  # channels at the full size; doubled each time the size is halved
+    base: int = 4  # side of the first feature map in pixels
 
     @nn.compact
     def __call__(self, z: Array, train: bool = True) -> Array:
-        widths = [self.width << n for n in reversed(range(halvings(self.size, self.base)))]
+        widths = [self.width << n for n in reversed(range(num_halvings(self.size, self.base)))]
         first = 2 * widths[0]
         x = nn.Dense(self.base**2 * first)(z).reshape(-1, self.base, self.base, first)
         for width in widths:
@@ -29,10 +32,10 @@ class Generator(nn.Module):
 
 
 class Critic(nn.Module):
-    """Images [B, H, H, C] to logits [B]; every layer is spectrally normalised."""
+    """Maps images [B, H, H, C] to logits [B], with spectral norm in each layer."""
 
-    width: int = 64  # channels at the full size; twice as many each time the size halves
-    base: int = 4  # pixels of the last feature map
+    width: int = 64  # channels at the full size; doubled each time the size is halved
+    base: int = 4  # side of the last feature map in pixels
 
     @nn.compact
     def __call__(self, x: Array, train: bool = True) -> Array:

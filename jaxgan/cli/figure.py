@@ -1,0 +1,151 @@
+"""The verbs figure and report."""
+
+import concurrent.futures
+import dataclasses
+import itertools
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import tyro
+
+from jaxgan.cli.train import use_data_dir
+from jaxgan.errors import ClaimFailed, TrainingStopped, UserError
+from jaxgan.reports import figures
+from jaxgan.training.devices import Devices
+
+Result = dict[str, Any]  # the contents of a result.json
+
+
+@dataclasses.dataclass(frozen=True)
+class Figure:
+    """Make figures of papers and check the papers' claims. Exit code 4 if a claim does not hold."""
+
+    ids: tyro.conf.Positional[tuple[str, ...]] = ()  # `paper/figure`, or `all`; without ids the figures are listed
+    workdir: Path = Path("runs/figures")  # a folder for each id, and the runs that they share in cache/
+    data_dir: Path | None = None  # where TFDS data sets are; $JAXGAN_DATA_DIR or ~/tensorflow_datasets by default
+    devices: int = 1  # how many devices to train on
+    jobs: int = 1  # how many figures to make at a time; most keep one core busy
+    json: bool = False  # print a list of objects
+
+    def run(self) -> None:
+        """Makes the figures and prints their claims."""
+        use_data_dir(self.data_dir)
+        if not self.ids:
+            self._list()
+            return
+        ids = list(figures.entries()) if self.ids == ("all",) else [figures.get(id).id for id in self.ids]
+        results, errors = [], []
+        for id, result in self._make_in_parallel(ids) if self.jobs > 1 else self._make_in_turn(ids):
+            if isinstance(result, UserError):  # The other figures are made all the same.
+                errors.append(result)
+                print(f"{id}: {result}", file=sys.stderr)
+                continue
+            results.append(result)
+            if not self.json:
+                self._print(result)
+        if self.json:
+            print(json.dumps(results, indent=2))
+        if errors:
+            errors[0].args = (f"{len(errors)} of {len(ids)} figures could not be made",)
+            raise errors[0]
+        if failed := [result["id"] for result in results if not result["holds"]]:
+            raise ClaimFailed(f"claims fail in {len(failed)} of {len(ids)} figures: {', '.join(failed)}")
+
+    def _list(self) -> None:
+        results = {id: figures.read_result(self.workdir, id) for id in figures.entries()}
+        if self.json:
+            names = ("id", "paper", "shows", "minutes", "hardware")
+            rows = [
+                {name: getattr(entry, name) for name in names} | {"last": results[id]}
+                for id, entry in figures.entries().items()
+            ]
+            print(json.dumps(rows, indent=2))
+            return
+        for id, entry in figures.entries().items():
+            print(f"{id:24}{entry.cost:24}{_status(results[id])}\n    {entry.shows} [{entry.paper}]")
+
+    def _print(self, result: Result) -> None:
+        print(f"{result['id']}: {result['shows']} [{result['paper']}]")
+        for claim in result["claims"]:
+            status = "holds" if claim["holds"] else "FAILS"
+            print(f"  {status}  {claim['text']}: {figures.format_value(claim)} ({figures.format_bound(claim)})")
+        folder = self.workdir / result["id"]
+        print(f"  {folder}/figure.png, figure.pdf, data.npz, result.json\n", flush=True)
+
+    def _make_in_turn(self, ids: list[str]) -> Iterator[tuple[str, Result | UserError]]:
+        devices = Devices.all(self.devices)
+        for id in ids:
+            try:
+                yield id, figures.make(figures.get(id), self.workdir, devices)
+            except TrainingStopped:
+                raise
+            except UserError as error:
+                yield id, error
+
+    def _make_in_parallel(self, ids: list[str]) -> Iterator[tuple[str, Result | UserError]]:
+        """Makes each figure in a process of its own, `jobs` at a time, the longest first.
+
+        The processes share out the CPU cores: small networks lose more to threads that wait for each other than they
+        gain from them.
+        """
+        cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+        turns = itertools.count()
+
+        def pin_thread() -> None:  # Processes that a thread starts inherit its cores.
+            if cores:
+                os.sched_setaffinity(0, cores[next(turns) % len(cores) :: self.jobs])
+
+        longest_first = sorted(ids, key=lambda id: figures.get(id).minutes or 0.0, reverse=True)
+        with concurrent.futures.ThreadPoolExecutor(self.jobs, initializer=pin_thread) as pool:
+            futures = {pool.submit(self._make_in_process, id): id for id in longest_first}
+            try:
+                for future in concurrent.futures.as_completed(futures):
+                    yield futures[future], future.result()
+            finally:
+                pool.shutdown(cancel_futures=True)  # After Ctrl-C the processes have stopped: start no others.
+
+    def _make_in_process(self, id: str) -> Result | UserError:
+        options = ["--json", "--workdir", str(self.workdir), "--devices", str(self.devices)]
+        done = subprocess.run([*_this_program(), "figure", id, *options], capture_output=True, text=True, check=False)
+        if done.returncode in (0, ClaimFailed.exit_code):
+            return json.loads(done.stdout)[0]
+        lines = done.stderr.strip().splitlines()
+        message = next((line for line in lines if line.startswith(f"{id}: ")), lines[-1])
+        error = UserError(message.removeprefix(f"{id}: "))
+        error.exit_code = done.returncode
+        return error
+
+
+def _this_program() -> list[str]:
+    """Returns the command that starts this program again."""
+    program = Path(sys.argv[0])
+    is_script = program.suffix == ".py" and program.name != "__main__.py"
+    return [sys.executable, str(program)] if is_script else [sys.executable, "-m", "jaxgan"]
+
+
+def _status(result: Result | None) -> str:
+    if result is None:
+        return "not made yet"
+    holding = sum(claim["holds"] for claim in result["claims"])
+    return f"{holding} of {len(result['claims'])} claims hold ({result['protocol']['date']})"
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """Write report.html, a page that needs no other file, about a run or about every figure that was made."""
+
+    workdir: tyro.conf.Positional[Path] = Path("runs/figures")  # of a run, or the folder of the figures
+    out: Path | None = None  # the folder to write to; WORKDIR by default
+
+    def run(self) -> None:
+        """Writes the report."""
+        from jaxgan.reports import figure_report, run_report
+
+        is_run = (self.workdir / "config.json").exists()
+        page = (run_report if is_run else figure_report).write(self.workdir, self.out or self.workdir)
+        print(f"{page}: open it in a browser")

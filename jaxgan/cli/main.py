@@ -1,0 +1,107 @@
+"""Parses the command line, runs one verb, and turns errors into a sentence and an exit code."""
+
+import argparse
+import dataclasses
+import importlib
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Protocol, Union
+
+import jax
+import tyro
+
+from jaxgan.cli.explore import Data, List, Show
+from jaxgan.cli.figure import Figure, Report
+from jaxgan.cli.measure import Evaluate, Sample
+from jaxgan.cli.train import Train, train_command
+from jaxgan.errors import UserError, command_name, did_you_mean
+from jaxgan.io.cache import cache_dir
+from jaxgan.runs import registry
+
+
+class Command(Protocol):
+    """A verb with its options."""
+
+    def run(self) -> None:
+        """Carries out the verb."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Bench:
+    """Time whole training steps, next to PyTorch where it is installed. Only in a checkout."""
+
+    def run(self) -> None:
+        """Never called: `bench` is parsed by the benchmarks."""
+
+
+VERBS: dict[str, type] = {
+    "list": List,
+    "show": Show,
+    "train": Train,
+    "evaluate": Evaluate,
+    "sample": Sample,
+    "figure": Figure,
+    "report": Report,
+    "bench": Bench,
+    "data": Data,
+}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs the command line. Returns the exit code: 0, or what `jaxgan.errors` says."""
+    warnings.showwarning = lambda message, *_, **__: print(f"warning: {message}", file=sys.stderr)
+    if not jax.config.jax_compilation_cache_dir:
+        jax.config.update("jax_compilation_cache_dir", str(cache_dir("xla")))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+    try:
+        arguments = _import_files(arguments)
+        _parse(arguments).run()
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # The reader of a pipe has seen enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def _import_files(arguments: Sequence[str]) -> list[str]:
+    """Imports the files of `--import FILE`, which every verb accepts, and returns the other arguments."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--import", dest="files", action="append", default=[], type=Path)
+    parsed, rest = parser.parse_known_args(arguments)
+    for file in parsed.files:
+        registry.import_file(file)
+    return rest
+
+
+def _parse(arguments: list[str]) -> Command:
+    program = command_name()
+    verb = arguments[0] if arguments else "--help"
+    if verb in VERBS:
+        if verb == "bench":
+            return _benchmarks(arguments[1:])
+        command = train_command(arguments[1:]) if verb == "train" else VERBS[verb]
+        return tyro.cli(command, args=arguments[1:], prog=f"{program} {verb}", config=(tyro.conf.OmitArgPrefixes,))
+    if not verb.startswith("-"):
+        raise UserError(f"no verb {verb!r}; {did_you_mean(verb, VERBS)}")
+    choices = tuple(Annotated[kind, tyro.conf.subcommand(name)] for name, kind in VERBS.items())
+    description = "Train, sample and measure GANs by name. Every verb takes --import FILE, a file that registers more."
+    return tyro.cli(Union[choices], args=arguments or ["--help"], prog=program, description=description)  # noqa: UP007
+
+
+def _benchmarks(arguments: list[str]) -> Any:
+    try:
+        benchmarks = importlib.import_module("benchmarks.__main__")
+    except ModuleNotFoundError as error:
+        raise UserError("bench needs the repository: run it from a checkout of jaxgan") from error
+    return tyro.cli(benchmarks.Options, args=arguments, prog=f"{command_name()} bench")
+
+
+def console_script() -> None:
+    """The entry point of the command `jaxgan`."""
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,106 @@
+"""The verbs that use a trained run: evaluate, sample."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tyro
+
+from jaxgan.cli import formatting
+from jaxgan.cli.train import use_data_dir
+from jaxgan.errors import UserError
+from jaxgan.render import pictures
+from jaxgan.runs.run import load
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluate:
+    """Measure a run, and append the results to its evaluations.jsonl."""
+
+    workdir: tyro.conf.Positional[Path]
+    metrics: tuple[str, ...] = ()  # names such as `fd prdc`; the experiment's own metrics by default
+    samples: int = 10_000  # how many samples to draw
+    reals: int | None = None  # how many real images to compare with, a random subset; all by default
+    data_dir: Path | None = None  # where TFDS data sets are; $JAXGAN_DATA_DIR or ~/tensorflow_datasets by default
+    inception_weights: Path | None = None  # file for fid, kid and is; the published weights are fetched by default
+    seed: int = 0  # seed of the samples
+    json: bool = False  # print an object, or with --metrics a list of objects
+
+    def run(self) -> None:
+        """Measures, writes and prints the results."""
+        from jaxgan.evaluate import metrics
+
+        use_data_dir(self.data_dir)
+        metrics.get(self.metrics)  # Unknown names are reported before anything is loaded.
+        records, images = self._measure()
+        with (self.workdir / "evaluations.jsonl").open("a") as file:
+            file.writelines(json.dumps(record) + "\n" for record in records)
+        for name, image in images.items():
+            pictures.save(image, self.workdir / f"{name}.png")
+        if self.json:
+            print(json.dumps(records if self.metrics else records[0], indent=2))
+            return
+        first = records[0]
+        print(f"{first['name']} at step {first['step']}, {self.samples} samples, config {first['hash']}")
+        for record in records:
+            print("\n".join(_lines(record)))
+        for name in images:
+            print(f"  {self.workdir / name}.png")
+
+    def _measure(self) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        from jaxgan.evaluate.reference import ReferenceSet
+        from jaxgan.runs import records
+
+        run = load(self.workdir)
+        if not self.metrics:
+            return [run.evaluate(self.samples, self.seed)], {}
+        reference = ReferenceSet(run.experiment.data, self.reals, self.inception_weights)
+        return records.measure(run, self.metrics, reference, self.samples, self.seed)
+
+
+def _lines(record: dict[str, Any]) -> list[str]:
+    """Returns what is printed of a record: one metric, or all `eval/` values of an experiment's own evaluation."""
+    if "metric" in record:
+        return [f"  {record['metric']:26}{formatting.cell(record['value']):14}{_short_protocol(record)}"]
+    values = {name.removeprefix("eval/"): value for name, value in record.items() if name.startswith("eval/")}
+    return [f"  {name:18}{formatting.cell(value)}" for name, value in values.items()]
+
+
+def _short_protocol(record: dict[str, Any]) -> str:
+    parts = [record["evaluator"]]
+    if "accuracy" in record:
+        parts.append(f"accuracy {record['accuracy']:.4f}")
+    if "n_real" in record:
+        parts.append(f"{record['n_real']:,} reals")
+    if record["metric"] == "coverage":
+        parts.append(f"{record['expected_coverage']} expected")
+    return ", ".join(parts)
+
+
+@dataclasses.dataclass(frozen=True)
+class Sample:
+    """Draw samples from a run."""
+
+    workdir: tyro.conf.Positional[Path]
+    n: int = 64  # how many samples
+    seed: int = 0  # seed of the samples
+    member: int = 0  # which of the seeds that were trained together, from 0
+    out: Path | None = None  # a .png or .npz file; WORKDIR/samples.png by default
+
+    def run(self) -> None:
+        """Writes the samples."""
+        out = self.out or self.workdir / "samples.png"
+        if out.suffix not in (".png", ".npz"):
+            raise UserError(f"--out {out} must end in .png or .npz")
+        run = load(self.workdir)
+        samples = run.sample(self.n, self.seed, self.member)
+        try:
+            if out.suffix == ".npz":
+                np.savez(out, samples=samples)
+            else:
+                pictures.save(run.experiment.picture(samples), out)
+        except OSError as error:
+            raise UserError(f"cannot write {out}: {error.strerror}") from error
+        print(f"{out}: {self.n} samples of {run.entry.name} at step {run.step}")

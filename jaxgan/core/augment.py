@@ -1,0 +1,78 @@
+"""Differentiable augmentation of the discriminator's inputs (DiffAugment, Zhao et al. 2020).
+
+Reals and fakes receive transformations from the same distribution, in the updates of both players, and the generator's
+gradient passes through them. Images are [B, H, W, C] in [-1, 1]; `key` is one for the batch, or one per example.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+from jaxgan.core import prng
+
+Augment = Callable[[Array, Array], Array]  # (images, key) -> images
+
+
+def compose(*augments: Augment) -> Augment:
+    """Returns the augmentation that applies the given ones in order, each with independent draws."""
+
+    def composed(images: Array, key: Array) -> Array:
+        keys = prng.as_example_keys(key, len(images))
+        for n, augment in enumerate(augments):
+            images = augment(images, prng.fold_in(keys, n))
+        return images
+
+    return composed
+
+
+def brightness(images: Array, key: Array) -> Array:
+    """Adds one draw from U(-0.5, 0.5) to all pixels of an image."""
+    return images + _uniform(images, key, -0.5, 0.5)
+
+
+def saturation(images: Array, key: Array) -> Array:
+    """Scales the distance of each pixel's channels from their mean by one draw from U(0, 2) per image."""
+    grey = images.mean(-1, keepdims=True)
+    return grey + (images - grey) * _uniform(images, key, 0.0, 2.0)
+
+
+def contrast(images: Array, key: Array) -> Array:
+    """Scales the distance of all values from the image mean by one draw from U(0.5, 1.5) per image."""
+    mean = images.mean((1, 2, 3), keepdims=True)
+    return mean + (images - mean) * _uniform(images, key, 0.5, 1.5)
+
+
+def translation(images: Array, key: Array, ratio: float = 0.125) -> Array:
+    """Shifts an image by whole pixels, up to `ratio` of its height and width; uncovered pixels become 0 (mid-grey)."""
+    _, h, w, c = images.shape
+    y, x = (int(side * ratio + 0.5) for side in (h, w))
+    padded = jnp.pad(images, ((0, 0), (y, y), (x, x), (0, 0)))
+    keys = prng.as_example_keys(key, len(images))
+    starts = jax.vmap(lambda key: jax.random.randint(key, [2], 0, jnp.array([2 * y + 1, 2 * x + 1])))(keys)
+    return jax.vmap(lambda image, at: lax.dynamic_slice(image, (at[0], at[1], 0), (h, w, c)))(padded, starts)
+
+
+def cutout(images: Array, key: Array, ratio: float = 0.5) -> Array:
+    """Sets a rectangle to 0. Its sides are `ratio` of the image's; its centre is uniform, so edges may clip it."""
+    _, h, w, _ = images.shape
+    keys = prng.as_example_keys(key, len(images))
+
+    def mask(key: Array) -> Array:
+        inside = []  # along each side
+        for n, side in enumerate((h, w)):
+            size = int(side * ratio + 0.5)
+            first = jax.random.randint(jax.random.fold_in(key, n), [], 0, side + 1 - size % 2) - size // 2
+            at = jnp.arange(side)
+            inside.append((at >= first) & (at < first + size))
+        return inside[0][:, None] & inside[1][None]
+
+    return jnp.where(jax.vmap(mask)(keys)[..., None], 0.0, images)
+
+
+colour = compose(brightness, saturation, contrast)  # "color" in the authors' code
+
+
+def _uniform(images: Array, key: Array, low: float, high: float) -> Array:
+    return prng.uniform(prng.as_example_keys(key, len(images)), 1, 1, 1, minval=low, maxval=high)

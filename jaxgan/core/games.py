@@ -1,0 +1,191 @@
+"""Games of one generator and one discriminator, and transformations of games.
+
+`two_player` builds the game of most papers from a loss, a penalty and two optimizers. `unrolled` and `consensus` take
+a game and return another one.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+import optax
+from jax import Array
+
+from jaxgan.core import axis, prng
+from jaxgan.core.augment import Augment
+from jaxgan.core.game import Batch, Game, Network, Params, Phase, Player, Scalars, TrainState
+from jaxgan.core.losses import AdversarialLoss
+from jaxgan.core.penalties import Penalty
+
+Latent = Callable[[Array], Array]  # example keys [B] -> z [B, Z]
+Generate = Callable[[TrainState, Batch, Array], tuple[Array, TrainState]]
+Discriminate = Callable[[TrainState, Array, Batch, Array], tuple[Any, TrainState]]
+
+
+def two_player(
+    generator: Network,
+    discriminator: Network,
+    loss: AdversarialLoss,
+    latent: Latent,
+    *,
+    g_optimizer: optax.GradientTransformation,
+    d_optimizer: optax.GradientTransformation,
+    penalty: Penalty | None = None,
+    penalty_weight: float | Callable[[Array], Array] = 1.0,
+    penalty_every: int = 1,
+    n_critic: int = 1,
+    augment: Augment | None = None,
+    ema: Callable[[Array], Array] | None = None,
+    simultaneous: bool = False,
+) -> Game:
+    """Returns the game that updates the discriminator at every step and the generator at every `n_critic`-th.
+
+    Args:
+        generator: z [B, Z], then its extra inputs, to examples [B, ...].
+        discriminator: Examples [B, ...], then its extra inputs, to logits [B]. Fakes have the labels of the batch.
+        loss: What each player minimises.
+        latent: Draws z from example keys.
+        g_optimizer: The generator's optimizer.
+        d_optimizer: The discriminator's optimizer.
+        penalty: Added to the discriminator's loss, times its weight. Its gradients are taken in unaugmented examples.
+        penalty_weight: A number, or a function of the step.
+        penalty_every: With a value above 1 the penalty is a phase of its own, every so many steps and so many times as
+            heavy (lazy regularisation, Karras et al. 2020, appendix B).
+        n_critic: Discriminator updates per generator update.
+        augment: Applied to everything that the discriminator sees, reals and fakes alike.
+        ema: decay(step) of the moving average of the generator's parameters. None keeps no average.
+        simultaneous: Whether both players update from the parameters before the step.
+    """
+    generate, discriminate = forward_functions(generator, discriminator, latent, augment)
+
+    def weighted_penalty(state: TrainState, fake: Array, batch: Batch, key: Array) -> Array:
+        critic = lambda x: discriminate(state, x, batch, _reserved_key(key, 0))[0]
+        value = penalty(critic, batch["real"], fake, prng.example_keys(key, batch["index"]))
+        return (penalty_weight(state.step) if callable(penalty_weight) else penalty_weight) * value
+
+    def d_loss(state: TrainState, batch: Batch, key: Array) -> tuple[Array, tuple[TrainState, Scalars]]:
+        z_key, penalty_key = jax.random.split(key)
+        fake, state = generate(state, batch, z_key)
+        real_logits, state = discriminate(state, batch["real"], batch, _reserved_key(key, 0))
+        fake_logits, state = discriminate(state, fake, batch, _reserved_key(key, 1))
+        value = loss.d(real_logits, fake_logits)
+        scalars = {"real_logits": real_logits.mean(), "fake_logits": fake_logits.mean()}
+        if penalty is not None and penalty_every == 1:
+            scalars["penalty"] = weighted_penalty(state, fake, batch, penalty_key)
+            value += scalars["penalty"]
+        return value, (state, scalars)
+
+    def lazy_penalty(state: TrainState, batch: Batch, key: Array) -> tuple[Array, tuple[TrainState, Scalars]]:
+        z_key, penalty_key = jax.random.split(key)
+        fake, _ = generate(state, batch, z_key)
+        return penalty_every * weighted_penalty(state, fake, batch, penalty_key), (state, {})
+
+    def g_loss(state: TrainState, batch: Batch, key: Array) -> tuple[Array, tuple[TrainState, Scalars]]:
+        fake, after = generate(state, batch, key)
+        # XLA removes the pass over reals where the loss does not use it.
+        real_logits, _ = discriminate(after, batch["real"], batch, _reserved_key(key, 1))
+        fake_logits, _ = discriminate(after, fake, batch, _reserved_key(key, 2))
+        return loss.generator_loss(real_logits, fake_logits), (after, {})
+
+    phases = [Phase("d", "discriminator", d_loss)]
+    if penalty is not None and penalty_every > 1:
+        phases.append(Phase("d_penalty", "discriminator", lazy_penalty, penalty_every))
+    phases.append(Phase("g", "generator", g_loss, every=n_critic, start=n_critic - 1))
+    return Game(
+        networks=(generator, discriminator),
+        players={
+            "generator": Player((generator.name,), g_optimizer),
+            "discriminator": Player((discriminator.name,), d_optimizer),
+        },
+        phases=tuple(phases),
+        ema={} if ema is None else {generator.name: ema},
+        simultaneous=simultaneous,
+    )
+
+
+def forward_functions(
+    generator: Network, discriminator: Network, latent: Latent, augment: Augment | None = None
+) -> tuple[Generate, Discriminate]:
+    """Returns two functions that call the networks on a batch and supply their latents and extra inputs.
+
+    `generate(state, batch, key) -> (fakes, state)` draws fresh latents; `discriminate(state, x, batch, key) ->
+    (output, state)` augments x first.
+    """
+
+    def generate(state: TrainState, batch: Batch, key: Array) -> tuple[Array, TrainState]:
+        z = latent(prng.example_keys(key, batch["index"]))
+        return generator(state, z, *generator.extra_args(batch, _reserved_key(key, 0)))
+
+    def discriminate(state: TrainState, x: Array, batch: Batch, key: Array) -> tuple[Any, TrainState]:
+        x = x if augment is None else augment(x, prng.example_keys(key, batch["index"]))
+        return discriminator(state, x, *discriminator.extra_args(batch, _reserved_key(key, 0)))
+
+    return generate, discriminate
+
+
+def _reserved_key(key: Array, n: int) -> Array:
+    """Returns a key that differs from all example keys: those fold in positions, which count up from 0."""
+    return jax.random.fold_in(key, np.uint32(2**32 - 1 - n))
+
+
+def unrolled(game: Game, k: int) -> Game:
+    """Returns the game whose generator trains against the discriminator after `k` further updates (Metz et al. 2016).
+
+    The updates use the discriminator's optimizer and its current state, one batch and one draw of noise, and the
+    generator's gradient passes through them. The discriminator itself, which must have exactly one phase, trains as
+    before. Adam needs `eps_root` above 0 here: where a gradient is 0 the derivative of its update is infinite.
+    """
+    if k == 0:
+        return game
+    player = game.players["discriminator"]
+    (d_phase,) = (phase for phase in game.phases if phase.player == "discriminator")
+
+    def look_ahead(state: TrainState, batch: Batch, key: Array) -> TrainState:
+        def d_update(carry, _):
+            params, opt_state = carry
+            grads = _player_gradient(game, d_phase, state.with_params(**params), batch, key)
+            with jax.numpy_dtype_promotion("standard"):  # optax raises decay rates to integer powers.
+                updates, opt_state = player.optimizer.update(grads, opt_state, params)
+            return (optax.apply_updates(params, updates), opt_state), None
+
+        params = {name: state.params[name] for name in player.networks}
+        (params, _), _ = jax.lax.scan(d_update, (params, state.opt_state["discriminator"]), length=k)
+        return state.with_params(**params)
+
+    def unroll(phase: Phase) -> Phase:
+        def loss(state: TrainState, batch: Batch, key: Array):
+            ahead_key, key = jax.random.split(key)
+            value, (after, scalars) = phase.loss(look_ahead(state, batch, ahead_key), batch, key)
+            return value, (dataclasses.replace(after, params=state.params), scalars)
+
+        return dataclasses.replace(phase, loss=loss) if phase.player == "generator" else phase
+
+    return dataclasses.replace(game, phases=tuple(unroll(phase) for phase in game.phases))
+
+
+def consensus(game: Game, weight: float) -> Game:
+    """Returns the game whose losses all gain weight / 2 ||v||^2, with v the gradients of all players' losses.
+
+    Each gradient is taken in the parameters of the loss's own player. Reference: Mescheder et al. 2017, "The numerics
+    of GANs".
+    """
+
+    def regularise(phase: Phase) -> Phase:
+        def loss(state: TrainState, batch: Batch, key: Array):
+            key, *keys = jax.random.split(key, 1 + len(game.phases))
+            value, (after, scalars) = phase.loss(state, batch, key)
+            v = [_player_gradient(game, p, state, batch, k) for p, k in zip(game.phases, keys, strict=True)]
+            penalty = 0.5 * optax.tree.norm(v, squared=True)
+            return value + weight * penalty, (after, {**scalars, "consensus": penalty})
+
+        return dataclasses.replace(phase, loss=loss)
+
+    return dataclasses.replace(game, phases=tuple(regularise(phase) for phase in game.phases))
+
+
+def _player_gradient(game: Game, phase: Phase, state: TrainState, batch: Batch, key: Array) -> dict[str, Params]:
+    """Returns the gradient of a phase's loss in its player's parameters, over the whole batch on all devices."""
+    params = {name: state.params[name] for name in game.players[phase.player].networks}
+    return axis.pmean(jax.grad(lambda params: phase.loss(state.with_params(**params), batch, key)[0])(params))

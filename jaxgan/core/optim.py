@@ -1,0 +1,56 @@
+"""Additions to optax for GANs: weight clipping, and averages and schedules that are counted in images."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array
+
+
+def clip_weights(limit: float) -> optax.GradientTransformation:
+    """Returns a transformation that keeps parameters in [-limit, limit] (Arjovsky et al. 2017, Algorithm 1, line 7).
+
+    It must come last in a chain. Its `update` raises ValueError if it is not given the parameters.
+    """
+
+    def update(updates: optax.Updates, params: optax.Params | None) -> optax.Updates:
+        if params is None:
+            raise ValueError("clip_weights needs the parameters; call optimizer.update(grads, opt_state, params)")
+        return jax.tree.map(lambda p, u: jnp.clip(p + u, -limit, limit) - p, params, updates)
+
+    return optax.stateless(update)
+
+
+def ema_decay(
+    half_life: float | optax.Schedule, batch_size: int, ramp_up: float | None = None
+) -> Callable[[Array], Array]:
+    """Returns decay(step) of a moving average for `Game.ema`.
+
+    Args:
+        half_life: Images after which an old value has half its weight, or a schedule of that over the images seen.
+        batch_size: Images per step.
+        ramp_up: Limits the half-life to this fraction of the images seen (0.05 in StyleGAN2-ADA). At step 0 the decay
+            is then 0, so that the average starts from the first trained parameters.
+    """
+
+    def decay(step: Array) -> Array:
+        seen = jnp.float32(step) * batch_size  # images, before this step
+        life = half_life(seen) if callable(half_life) else half_life
+        life = life if ramp_up is None else jnp.minimum(life, ramp_up * seen)
+        return jnp.exp2(-batch_size / life)
+
+    return decay
+
+
+def in_images(schedule: optax.Schedule, batch_size: int, every: float = 1) -> optax.Schedule:
+    """Returns a schedule over a player's updates from a schedule over images.
+
+    Args:
+        schedule: Function of the number of images.
+        batch_size: Images per step.
+        every: Steps of the game per update of the player: 5 for the generator of WGAN, 16 / 17 for a discriminator
+            that has a second phase every 16 steps.
+    """
+    # In floating point, because int32 overflows at 2.1e9 images.
+    return lambda count: schedule(jnp.float32(count) * (batch_size * every))

@@ -1,0 +1,180 @@
+"""Sources of batches: pure functions of (data, key, step, position in the batch), without an iterator to save."""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from jaxgan.core import prng
+from jaxgan.core.game import Batch
+from jaxgan.data.datasets import ImageData, ImagesAndLabels, fits_in_memory
+from jaxgan.data.permutation import permute
+from jaxgan.data.streams import Arrays, Examples, Window, WindowData, epoch_position, windows
+from jaxgan.errors import UserError
+
+
+class Source(NamedTuple):
+    """The batches of an experiment. Data are read when `windows` is called, and not before.
+
+    Attributes:
+        windows: (key [], step) -> the windows of data for this step and all later ones.
+        batch: (data of the window, key [], step int32 [], index int32 [B]) -> the examples at positions `index` of the
+            batch of this step.
+    """
+
+    windows: Callable[[Array, int], Iterator[Window]]
+    batch: Callable[[WindowData, Array, Array, Array], Batch]
+
+
+def constant_window(load: Callable[[], Arrays]) -> Callable[[Array, int], Iterator[Window]]:
+    """Returns `Source.windows` for data that all steps share: one window of the arrays that `load` returns."""
+    return lambda key, step: iter([Window(load())])
+
+
+def in_memory_arrays(source: Source) -> Arrays:
+    """Returns the arrays that a source replicates for all steps. Raises UserError if it is streamed."""
+    window = next(source.windows(jax.random.key(0), 0))
+    if window.sharded.shapes:
+        raise UserError(
+            "a source that draws several examples at a time needs data that fit in memory, and these are streamed; "
+            "use fewer or smaller images"
+        )
+    return window.replicated
+
+
+def density(sample: Callable[[Array], Array]) -> Source:
+    """Returns a source of fresh samples from a density, where `sample(key)` draws one point [D]."""
+
+    def batch(data: WindowData, key: Array, step: Array, index: Array) -> Batch:
+        keys = prng.example_keys(jax.random.fold_in(key, step), index)
+        return {"real": jax.vmap(sample)(keys), "index": index}
+
+    return Source(constant_window(dict), batch)
+
+
+def images(load: Callable[[], ImageData], batch_size: int, flip: bool = False, dequantise: bool = False) -> Source:
+    """Returns a source of the images of a data set, each once per epoch, in a new order for each epoch and key.
+
+    Batches continue over the end of an epoch, and no image is dropped. A data set of at most
+    `datasets.MAX_IN_MEMORY_BYTES` is copied to every device; a larger one is streamed. The batches are the same.
+
+    Args:
+        load: Returns the data set.
+        batch_size: Size of the whole batch, over all devices.
+        flip: Mirror each image left to right with probability 1/2.
+        dequantise: Add uniform noise of one grey level before scaling to [-1, 1].
+    """
+
+    def by_name(data: ImagesAndLabels) -> Arrays:
+        pixels, labels = data
+        return {"real": pixels} if labels is None else {"real": pixels, "label": labels}
+
+    return _epoch_source(lambda: (load(),), by_name, batch_size, flip, dequantise)
+
+
+def paired(load: Callable[[], tuple[ImageData, ImageData]], batch_size: int, flip: bool = False) -> Source:
+    """Returns a source of image pairs, "x" from the first data set and "y" at the same index from the second.
+
+    Both images of a pair are mirrored or neither is. Raises UserError, when data are read, if the lengths differ.
+
+    Args:
+        load: Returns the two data sets.
+        batch_size: Size of the whole batch, over all devices.
+        flip: Mirror each pair left to right with probability 1/2.
+    """
+    return _epoch_source(load, lambda x, y: {"x": x[0], "y": y[0]}, batch_size, flip, dequantise=False)
+
+
+def unpaired(x: Source, y: Source) -> Source:
+    """Returns a source that draws examples "x" and "y" independently from two sources in memory."""
+
+    def batch(data: WindowData, key: Array, step: Array, index: Array) -> Batch:
+        examples = {
+            name: source.batch(WindowData(data.replicated[name]), jax.random.fold_in(key, n), step, index)["real"]
+            for n, (name, source) in enumerate((("x", x), ("y", y)))
+        }
+        return {**examples, "index": index}
+
+    return Source(constant_window(lambda: {"x": in_memory_arrays(x), "y": in_memory_arrays(y)}), batch)
+
+
+def stack_channels(source: Source, num_classes: int = 10) -> Source:
+    """Returns a source that stacks three independent grey images as the channels of one.
+
+    Labels, if there are any, are combined into one of num_classes³ classes; the first image has the most significant
+    digit. MNIST gives Stacked MNIST with its 1,000 modes (Metz et al. 2016, section 3.3.1).
+
+    Args:
+        source: Images [B, H, W, 1] in memory.
+        num_classes: Number of classes of these images.
+    """
+
+    def batch(data: WindowData, key: Array, step: Array, index: Array) -> Batch:
+        channels = [source.batch(data, jax.random.fold_in(key, n), step, index) for n in range(3)]
+        batch = {"real": jnp.concatenate([c["real"] for c in channels], axis=-1), "index": index}
+        if "label" not in channels[0]:
+            return batch
+        first, second, third = (c["label"] for c in channels)
+        return batch | {"label": (first * num_classes + second) * num_classes + third}
+
+    return Source(constant_window(lambda: in_memory_arrays(source)), batch)
+
+
+def _epoch_source(
+    load: Callable[[], tuple[ImageData, ...]],
+    by_name: Callable[..., Arrays],
+    batch_size: int,
+    flip: bool,
+    dequantise: bool,
+) -> Source:
+    """Returns a source of one or more data sets of equal length, which are all read at the same indices.
+
+    `by_name` takes images and labels of each data set and returns arrays by name. Those of dtype uint8 are images.
+    """
+
+    def select(data: WindowData, key: Array, step: Array, index: Array) -> Arrays:
+        if data.sharded:  # [b, S, ...]: the examples of S steps at the positions `index`.
+            return {name: array[:, step % array.shape[1]] for name, array in data.sharded.items()}
+        n = len(jax.tree.leaves(data.replicated)[0])
+        position, epoch = epoch_position(n, batch_size, step.astype(jnp.uint32), index.astype(jnp.uint32))
+        indices = permute(position, n, key, epoch)
+        return {name: jnp.asarray(array)[indices] for name, array in data.replicated.items()}
+
+    def batch(data: WindowData, key: Array, step: Array, index: Array) -> Batch:
+        arrays = select(data, key, step, index)
+        keys = prng.example_keys(jax.random.fold_in(key, step), index)
+        for name, array in arrays.items():
+            if array.dtype == jnp.uint8:
+                arrays[name] = _scale(array, keys, dequantise)
+        if flip:
+            flipped = jax.vmap(jax.random.bernoulli)(prng.fold_in(keys, 1))
+            maybe_flip = lambda x: jnp.where(flipped[:, None, None, None], x[:, :, ::-1], x)
+            arrays = {name: maybe_flip(x) if x.ndim == 4 else x for name, x in arrays.items()}
+        return arrays | {"index": index}
+
+    def load_windows(key: Array, step: int) -> Iterator[Window]:
+        datasets = load()
+        n = len(datasets[0])
+        if len(datasets[-1]) != n:
+            raise UserError(
+                f"{n} images of {datasets[0].name} cannot be paired with {len(datasets[-1])} of {datasets[-1].name}; "
+                "use data sets of equal length"
+            )
+        if n * batch_size > 2**32:
+            raise UserError(f"batch_size {batch_size} with {n} images overflows uint32; use at most {2**32 // n}")
+        if fits_in_memory(*datasets):
+            return iter([Window(by_name(*(data.in_memory().read(slice(None)) for data in datasets)))])
+        examples = Examples(n, lambda indices: by_name(*(data.read(indices) for data in datasets)))
+        return windows(examples, batch_size, key, step)
+
+    return Source(load_windows, batch)
+
+
+def _scale(x: Array, keys: Array, dequantise: bool) -> Array:
+    """Returns images uint8 [B, H, W, C] as float32 in [-1, 1]. The keys [B] are for dequantisation noise."""
+    if not dequantise:
+        return x.astype(jnp.float32) / 127.5 - 1.0
+    noise = prng.uniform(prng.fold_in(keys, 0), *x.shape[1:])
+    return (x.astype(jnp.float32) + noise) / 128.0 - 1.0

@@ -1,0 +1,45 @@
+"""Pages of HTML from the jinja2 templates in `templates`. All pictures are inlined, so a page is one file."""
+
+import base64
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from jaxgan.errors import UserError
+from jaxgan.io import atomic
+
+TEMPLATES = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+def write_page(path: Path, template: str, **context: Any) -> Path:
+    """Renders the template of that file name with `context`, writes the page to `path` and returns `path`.
+
+    Strings in the context are escaped, `Markup` is not. Raises UserError if the page cannot be written.
+    """
+    text = TEMPLATES.get_template(template).render(context)
+    try:
+        atomic.write_text(path, text)
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror}") from error
+    return path
+
+
+def image_tag(png: bytes, alt: str, width: float = 1.0) -> Markup:
+    """Returns an `img` element with an inlined PNG file.
+
+    Args:
+        png: Contents of the file.
+        alt: Description for readers who cannot see the picture.
+        width: Fraction of the width of the enclosing element.
+    """
+    data = base64.b64encode(png).decode()
+    tag = Markup('<img src="data:image/png;base64,{}" alt="{}" style="width: {:.0%}">')
+    return tag.format(data, alt, width)

@@ -1,0 +1,52 @@
+"""Measures a trained run with named metrics and records each number with everything that it depends on."""
+
+import datetime
+from collections.abc import Sequence
+from typing import Any
+
+from PIL import Image
+
+from jaxgan.errors import UserError
+from jaxgan.evaluate import metrics
+from jaxgan.evaluate.reference import ReferenceSet
+from jaxgan.evaluate.samples import EvaluatedSamples
+from jaxgan.runs.run import Run
+from jaxgan.training import workdir
+from jaxgan.training.metric_log import summarise_seeds
+from jaxgan.training.sampling import cyclic_labels
+
+
+def measure(
+    run: Run, names: Sequence[str], reference: ReferenceSet, n: int, seed: int = 0
+) -> tuple[list[dict[str, Any]], dict[str, Image.Image]]:
+    """Measures n samples of each seed of a run.
+
+    Args:
+        run: A run that generates images.
+        names: Keys of `metrics.METRICS`.
+        reference: The real images to compare with.
+        n: Samples per seed.
+        seed: Seed of the latents.
+
+    Returns:
+        records: One per number: `metric`, `value` (for several seeds a summary over them), and its protocol.
+        pictures: Pictures of the first seed's samples, by name.
+
+    Raises UserError for an unknown metric, and for runs that generate points.
+    """
+    chosen = metrics.get(names)
+    labels = cyclic_labels(run.experiment, n) if run.experiment.classes else None
+    seeds = [EvaluatedSamples(run.sample(n, seed, k), reference, labels) for k in range(run.config.seeds)]
+    if seeds[0].samples.ndim != 4:
+        raise UserError(f"{run.entry.name} generates points, and --metrics measure images")
+    protocol = workdir.protocol(run.entry.name, run.config, step=run.step, seed=run.config.seed, seeds=run.config.seeds)
+    protocol |= {"sample_seed": seed, "hardware": workdir.hardware(), "date": datetime.date.today().isoformat()}
+    records, pictures = [], {}
+    for metric in chosen.values():
+        results = [metric(samples) for samples in seeds]
+        for name in results[0].values:
+            values = [result.values[name] for result in results]
+            value = summarise_seeds(values if len(values) > 1 else values[0])
+            records.append({"metric": name, "value": value, "n_fake": n, **results[0].protocol, **protocol})
+        pictures |= results[0].pictures
+    return records, pictures

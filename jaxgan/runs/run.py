@@ -1,0 +1,210 @@
+"""Trained runs: train by name, load a work directory, sample and measure."""
+
+import contextlib
+import dataclasses
+import functools
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import SingleDeviceSharding
+
+from jaxgan.core.game import TrainState
+from jaxgan.errors import UserError, did_you_mean
+from jaxgan.runs import registry
+from jaxgan.runs.registry import Entry
+from jaxgan.training import sampling
+from jaxgan.training.experiment import Config, Experiment
+from jaxgan.training.loop import TrainLoop, abstract_state, build_loop, run_key
+from jaxgan.training.metric_log import read_log
+from jaxgan.training.workdir import config_from_fields, protocol, read_record
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A trained run: its settings, its state, and what can be done with them.
+
+    Attributes:
+        workdir: Its work directory.
+        entry: Its experiment on the register.
+        config: Its settings.
+        experiment: What `entry.build(config)` returned.
+        state: The state of all seeds. With several seeds all leaves but the step have a leading axis.
+    """
+
+    workdir: Path
+    entry: Entry
+    config: Config
+    experiment: Experiment
+    state: TrainState
+
+    @property
+    def step(self) -> int:
+        """The number of steps taken."""
+        return int(self.state.step)
+
+    @functools.cached_property
+    def seed_states(self) -> list[TrainState]:
+        """The states of the seeds that were trained together, one by one."""
+        return sampling.split_seeds(self.state, self.config.seeds)
+
+    def sample(self, n: int, seed: int = 0, member: int = 0, labels: Sequence[int] | None = None) -> np.ndarray:
+        """Draws samples with averaged parameters: images uint8 [n, H, W, C], or points float32 [n, D].
+
+        Sample i depends on `seed`, i and its label alone, not on n.
+
+        Args:
+            n: How many, at least 1.
+            seed: Seed of the latents.
+            member: Which of the seeds that were trained together, from 0.
+            labels: The class of each sample, for class-conditional experiments. By default i % classes.
+
+        Raises UserError for a value out of range.
+        """
+        if n < 1:
+            raise UserError(f"cannot draw {n} samples; ask for at least 1")
+        self._check_member(member)
+        classes = self.experiment.classes
+        if labels is not None and not classes:
+            raise UserError(f"{self.entry.name} has no classes, so it takes no labels")
+        if labels is not None and (len(labels) != n or not all(0 <= label < classes for label in labels)):
+            raise UserError(f"labels must be {n} numbers from 0 to {classes - 1}")
+        return sampling.make_sampler(self.experiment)(self.seed_states[member], n, seed, labels)
+
+    def network(self, name: str, member: int = 0) -> Callable[..., Any]:
+        """Returns a network as a function of its inputs, in evaluation mode, with averaged parameters if there are any.
+
+        Raises UserError for an unknown name.
+        """
+        self._check_member(member)
+        networks = {network.name: network for network in self.experiment.game.networks}
+        if name not in networks:
+            raise UserError(f"{self.entry.name} has no network {name!r}; it has {', '.join(networks)}")
+        return networks[name].bind(self.seed_states[member].with_ema(), train=False)
+
+    def evaluate(self, samples: int = 10_000, seed: int = 0) -> dict[str, Any]:
+        """Returns the experiment's own metrics of so many samples as `eval/name`, with the protocol they depend on."""
+        values, _ = sampling.evaluate_state(self.experiment, self.state, self.config.seeds, samples, seed)
+        return values | protocol(self.entry.name, self.config, step=self.step, samples=samples, sample_seed=seed)
+
+    def metrics(self) -> dict[str, np.ndarray]:
+        """Returns the log as arrays by name, float64 [T], or [T, K] for K seeds.
+
+        All arrays have one entry per line of the log; a value that a line does not have is NaN.
+        """
+        records = read_log(self.workdir / "metrics.jsonl")
+        columns: dict[str, list[Any]] = {name: [] for record in records for name in record}
+        for record in records:
+            for name, column in columns.items():
+                value = record.get(name)
+                column.append(value["seeds"] if isinstance(value, dict) else value)
+        return {name: _log_column(column) for name, column in columns.items()}
+
+    def _check_member(self, member: int) -> None:
+        if not 0 <= member < self.config.seeds:
+            raise UserError(f"member {member} is not in {self.workdir}, which has {self.config.seeds} seed(s)")
+
+
+def _log_column(values: list[Any]) -> np.ndarray:
+    """Stacks logged values, with NaN for those that are missing or were not finite."""
+    width = max((len(value) for value in values if isinstance(value, list)), default=None)
+    missing = None if width is None else [None] * width
+    return np.array([missing if value is None else value for value in values], np.float64)
+
+
+def train(
+    name: str,
+    *,
+    workdir: str | Path | None = None,
+    devices: int | None = None,
+    **settings: Any,
+) -> Run:
+    """Trains a registered experiment and returns the run: `train("dcgan/digits", steps=500, seeds=4)`.
+
+    Args:
+        name: As `jaxgan.experiments()` lists it.
+        workdir: Where the run is written; runs/NAME by default. A run that is already there is continued.
+        devices: How many devices to use; all by default.
+        **settings: Settings that differ from the experiment's defaults.
+
+    Raises UserError for an unknown name or setting, and the errors of `jaxgan.training.trainer.train`.
+    """
+    entry = registry.get(name)
+    known = [field.name for field in dataclasses.fields(entry.config)]
+    for setting in settings:
+        if setting not in known:
+            raise UserError(f"{name} has no setting {setting!r}; {did_you_mean(setting, known)}")
+    return train_entry(entry, dataclasses.replace(entry.config, **settings), workdir, devices)
+
+
+def train_entry(
+    entry: Entry, config: Config, workdir: str | Path | None = None, devices: Any = None, **options: Any
+) -> Run:
+    """Trains an experiment that need not be registered.
+
+    Args:
+        entry: The experiment.
+        config: Its settings.
+        workdir: runs/NAME by default.
+        devices: A `Devices`, or how many devices to use; all by default.
+        **options: `keep` and `profile` of `jaxgan.training.trainer.train`.
+    """
+    from jaxgan.training.devices import Devices
+    from jaxgan.training.trainer import train  # Importing Orbax takes a second.
+
+    devices = devices if isinstance(devices, Devices) else Devices.all(devices)
+    workdir = Path(workdir or Path("runs") / entry.name)
+    experiment = entry.build(config)
+    state = train(entry.name, experiment, config, workdir, devices, **options)
+    return Run(workdir, entry, config, experiment, state)
+
+
+def load(workdir: str | Path) -> Run:
+    """Loads the newest good checkpoint of a work directory. No code from it is run.
+
+    Raises UserError if the directory holds no run, and SystemFailure if all its checkpoints are damaged.
+    """
+    return load_newest(Path(workdir), *read_config(Path(workdir)))
+
+
+def read_config(workdir: Path) -> tuple[Entry, Config]:
+    """Returns the experiment and the settings of a work directory. Raises UserError if it holds no run."""
+    name, fields = read_record(workdir)
+    entry = registry.get(name)
+    return entry, config_from_fields(workdir, name, entry.config, fields)
+
+
+def load_newest(workdir: Path, entry: Entry, config: Config) -> Run:
+    """Loads the newest good checkpoint of a run whose experiment and settings are known."""
+    from jaxgan.training.checkpoint import Checkpoints  # Importing Orbax takes a second.
+
+    experiment, _, like = _restore_target(entry, config)
+    with contextlib.closing(Checkpoints(workdir / "checkpoints", read_only=True)) as checkpoints:
+        state = checkpoints.restore(like)
+    if state is None:
+        raise UserError(f"{workdir} has no checkpoint yet")
+    return Run(workdir, entry, config, experiment, state)
+
+
+def load_steps(workdir: Path, entry: Entry, config: Config, steps: Sequence[int]) -> tuple[Run, ...]:
+    """Loads a run as it was at each of `steps`, whose checkpoints were kept. Step 0 is the initial state.
+
+    Raises SystemFailure if a checkpoint is missing or damaged.
+    """
+    from jaxgan.training.checkpoint import Checkpoints
+
+    experiment, loop, like = _restore_target(entry, config)
+    with contextlib.closing(Checkpoints(workdir / "checkpoints", read_only=True)) as checkpoints:
+        states = [
+            checkpoints.restore_step(step, like) if step else jax.jit(loop.init)(run_key(config)) for step in steps
+        ]
+    return tuple(Run(workdir, entry, config, experiment, state) for state in states)
+
+
+def _restore_target(entry: Entry, config: Config) -> tuple[Experiment, TrainLoop, TrainState]:
+    """Returns an experiment, its loop, and the abstract state to restore on the first device."""
+    experiment = entry.build(config)
+    loop = build_loop(experiment, config)
+    return experiment, loop, abstract_state(loop, config, SingleDeviceSharding(jax.devices()[0]))

@@ -1,0 +1,121 @@
+"""An experiment: the game to train, its data, and how its samples are drawn, shown and measured."""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from jax import Array
+from PIL import Image
+
+from jaxgan.core.game import Game
+from jaxgan.data.datasets import ImageData
+from jaxgan.data.sources import Source
+from jaxgan.errors import UserError
+
+
+def setting(default: Any, help: str, *, low: float | None = None, high: float | None = None) -> Any:
+    """Returns a dataclass field for a `Config`, with its help text and its closed range.
+
+    Without `low`, integers must be at least 1 and floats at least 0. Booleans, strings and None have no range. A
+    subclass that only changes a default writes `name: type = value`; help and range are inherited.
+    """
+    return dataclasses.field(default=default, metadata={"help": help, "low": low, "high": high})
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config:
+    """The settings that every experiment has. Subclasses add their own fields with `setting`.
+
+    Raises UserError for a value outside its range.
+    """
+
+    steps: int = setting(20_000, "training steps; a step is one batch and one discriminator update")
+    batch_size: int = setting(256, "examples per step, over all devices")
+    seed: int = setting(0, "seed of everything random", low=0, high=2**31 - 1)
+    seeds: int = setting(1, "how many seeds to train in one program: seed, seed + 1, ...")
+    log_every: int = setting(500, "steps between lines of the log")
+    sample_every: int = setting(5_000, "steps between previews; a multiple of log_every")
+    evaluate_every: int = setting(5_000, "steps between evaluations; a multiple of log_every")
+    save_every: int = setting(5_000, "steps between checkpoints; a multiple of log_every")
+
+    def __post_init__(self) -> None:
+        for name, metadata in setting_metadata(type(self)).items():
+            _check_range(name, getattr(self, name), metadata)
+        for name in PERIOD_FIELDS:
+            period = getattr(self, name)
+            if remainder := period % self.log_every:
+                below = period - remainder
+                nearest = " or ".join(str(n) for n in (below, below + self.log_every) if n)
+                raise UserError(f"{name} {period} must be a multiple of log_every {self.log_every}; use {nearest}")
+
+
+PERIOD_FIELDS = ("sample_every", "evaluate_every", "save_every")
+RESUMABLE_FIELDS = ("steps", "log_every", *PERIOD_FIELDS)  # A resumed run may change these: training does not.
+
+
+def setting_metadata(config: type[Config]) -> dict[str, Mapping[str, Any]]:
+    """Returns `help`, `low` and `high` of each setting, inherited where a subclass only changed the default."""
+    own: dict[str, Mapping[str, Any]] = {}
+    for cls in reversed(config.__mro__):
+        for field in getattr(cls, "__dataclass_fields__", {}).values():
+            own[field.name] = field.metadata or own.get(field.name, {})
+    return {field.name: own[field.name] for field in dataclasses.fields(config)}
+
+
+def _check_range(name: str, value: Any, metadata: Mapping[str, Any]) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return
+    low, high = metadata.get("low"), metadata.get("high")
+    low = low if low is not None else (1 if isinstance(value, int) else 0)
+    if isinstance(value, float) and not low <= value < float("inf"):
+        raise UserError(f"{name} {value} must be a finite number of at least {low:g}")
+    if high is not None and not low <= value <= high:
+        raise UserError(f"{name} {value} must be between {low:g} and {high:.10g}")
+    if value < low:
+        raise UserError(f"{name} {value} must be at least {low:g}")
+
+
+def identity_fields(config: Config) -> dict[str, Any]:
+    """Returns the settings that determine the path of training: all but `RESUMABLE_FIELDS`."""
+    return {name: value for name, value in dataclasses.asdict(config).items() if name not in RESUMABLE_FIELDS}
+
+
+def config_hash(name: str, config: Config) -> str:
+    """Returns eight hexadecimal digits that identify an experiment's name and its `identity_fields`."""
+    text = json.dumps([name, identity_fields(config)], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+class Evaluation(NamedTuple):
+    """Metrics of samples, and how each of them was measured."""
+
+    values: dict[str, float]
+    protocols: dict[str, dict[str, Any]] = {}  # noqa: RUF012  By metric: evaluator, reference data, sample counts.
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Experiment:
+    """A game, its data, and how its samples are drawn, shown and measured.
+
+    Attributes:
+        game: The networks, players and phases.
+        source: The batches that the game is trained on.
+        sample: Pure function (state, keys [N], *labels [N]) -> samples [N, ...]; labels only if `classes` is not 0.
+        evaluate: Measures samples as `training.sampling.to_uint8` returns them.
+        picture: Draws samples in one image.
+        preview_count: How many samples a preview shows.
+        classes: Number of classes that can be requested; sample i has class i % classes unless labels are given.
+        data: split name -> the real images that samples are compared with, if there are any.
+    """
+
+    game: Game
+    source: Source
+    sample: Callable[..., Array]
+    evaluate: Callable[[np.ndarray], Evaluation]
+    picture: Callable[[np.ndarray], Image.Image]
+    preview_count: int = 64
+    classes: int = 0
+    data: Callable[[str], ImageData] | None = None

@@ -1,0 +1,149 @@
+"""The compiled training loop: many steps in one program, including batches, noise, due phases and logged scalars."""
+
+import functools
+import itertools
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+from jaxgan.core import axis
+from jaxgan.core.game import Game, Phase, TrainState, init_state
+from jaxgan.core.update import make_update
+from jaxgan.cpu.threefry import unrolled_key
+from jaxgan.data.sources import Source
+from jaxgan.data.streams import WindowData
+from jaxgan.training.accumulator import ScalarAccumulator
+from jaxgan.training.experiment import Config, Experiment
+
+
+class LoopState(NamedTuple):
+    """The carry of the loop."""
+
+    state: TrainState
+    accumulator: ScalarAccumulator
+
+
+class LoopInputs(NamedTuple):
+    """The inputs of the loop that do not change."""
+
+    data: WindowData
+    key: Array  # the run's
+    num_steps: Array | int  # int32 []
+
+
+# Which inputs are split over the devices.
+SHARDED_INPUTS = LoopInputs(data=WindowData(replicated=False, sharded=True), key=False, num_steps=False)
+StepFn = Callable[[LoopState, LoopInputs], LoopState]
+
+
+class TrainLoop(NamedTuple):
+    """The pure functions that start and train a game. `run_steps` and `single_step` agree to the bit.
+
+    Attributes:
+        init: run key -> TrainState at step 0.
+        run_steps: Runs `num_steps` steps.
+        single_step: due phases -> function that runs the one step at which exactly these phases are due.
+        scalar_names: shapes of a window's data -> names of all scalars that may be logged.
+    """
+
+    init: Callable[[Array], TrainState]
+    run_steps: StepFn
+    single_step: Callable[[tuple[Phase, ...]], StepFn]
+    scalar_names: Callable[[WindowData], tuple[str, ...]]
+
+
+def make_train_loop(game: Game, source: Source, batch_size: int) -> TrainLoop:
+    """Returns the loop that trains `game` on batches of `batch_size` examples, over all devices, from `source`.
+
+    The number of steps is an input and not part of the program. One compiled program serves every length, and a step
+    computes the same whether a run was interrupted or not.
+    """
+    update = make_update(game)
+    due_sets = distinct_due_sets(game)
+
+    def step(due: tuple[Phase, ...], carry: LoopState, inputs: LoopInputs) -> LoopState:
+        state, accumulator = carry
+        _, data_key, noise_key = split_run_key(unrolled_key(inputs.key))
+        batch = source.batch(inputs.data, data_key, state.step, axis.global_indices(batch_size))
+        after, scalars = update(due, state, batch, noise_key)
+        return LoopState(after, accumulator.update(state.step, scalars))
+
+    @jax.jit  # Traced once for shapes, values and names.
+    def init(key: Array) -> TrainState:
+        return init_state(game, split_run_key(key)[0])
+
+    def run_steps(carry: LoopState, inputs: LoopInputs) -> LoopState:
+        branches = [functools.partial(step, due, inputs=inputs) for due in due_sets]
+        body = lambda _, carry: lax.switch(_due_index(game, due_sets, carry.state.step), branches, carry)
+        return lax.fori_loop(0, inputs.num_steps, body, carry)
+
+    def scalar_names(data: WindowData) -> tuple[str, ...]:
+        def scalars(data: WindowData, key: Array):
+            state = init(key)
+            batch = source.batch(data, key, state.step, axis.global_indices(batch_size))
+            return update(game.phases, state, batch, key)[1]
+
+        return tuple(jax.eval_shape(scalars, data, jax.random.key(0)))
+
+    return TrainLoop(init, run_steps, lambda due: functools.partial(step, due), scalar_names)
+
+
+def vmap_seeds(loop: TrainLoop) -> TrainLoop:
+    """Returns the loop for K seeds at once: run keys [K], and a leading axis K on everything but the shared step.
+
+    The step keeps no such axis, so that the choice of due phases stays a branch. Batched, it would run every branch.
+    """
+    state = TrainState(step=None, params=0, buffers=0, opt_state=0, ema=0)
+    axes = LoopState(state, 0), LoopInputs(data=None, key=0, num_steps=None)
+    vmap = lambda step: jax.vmap(step, axes, axes[0])
+    single_step = lambda due: vmap(loop.single_step(due))
+    return TrainLoop(jax.vmap(loop.init, 0, state), vmap(loop.run_steps), single_step, loop.scalar_names)
+
+
+def build_loop(experiment: Experiment, config: Config) -> TrainLoop:
+    """Returns the loop of an experiment, for as many seeds as its config has."""
+    loop = make_train_loop(experiment.game, experiment.source, config.batch_size)
+    return vmap_seeds(loop) if config.seeds > 1 else loop
+
+
+def run_key(config: Config) -> Array:
+    """Returns the key of a run: [], or [K] for K seeds."""
+    if config.seeds == 1:
+        return jax.random.key(config.seed)
+    return jax.vmap(jax.random.key)(config.seed + jnp.arange(config.seeds))
+
+
+def data_key(config: Config) -> Array:
+    """Returns the part of the run key that determines the batches: [], or [K] for K seeds."""
+    key = run_key(config)
+    return split_run_key(key)[1] if config.seeds == 1 else jax.vmap(split_run_key)(key)[:, 1]
+
+
+def split_run_key(key: Array) -> Array:
+    """Returns three keys [3] from a run key: for initialisation, data and noise."""
+    return jax.random.split(key, 3)
+
+
+def abstract_state(loop: TrainLoop, config: Config, sharding: Any) -> TrainState:
+    """Returns the shapes and dtypes of the state, with `sharding`, as the target of restoring a checkpoint."""
+    shapes = jax.eval_shape(loop.init, jax.eval_shape(lambda: run_key(config)))
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), shapes)
+
+
+def distinct_due_sets(game: Game) -> list[tuple[Phase, ...]]:
+    """Returns the distinct sets of phases that are due together at some step. Each is one branch of the program."""
+    period = math.lcm(*(p.every for p in game.phases))
+    edges = {0} | {p.start for p in game.phases} | {p.stop for p in game.phases if p.stop != Phase.stop}
+    steps = itertools.chain.from_iterable(range(edge, edge + period) for edge in sorted(edges))
+    return list(dict.fromkeys(game.due_phases(step) for step in steps))
+
+
+def _due_index(game: Game, due_sets: list[tuple[Phase, ...]], step: Array) -> Array:
+    """Returns the index in `due_sets` of the phases due at `step`."""
+    is_due = jnp.stack([phase.is_due(step) for phase in game.phases])
+    table = jnp.array([[phase in due for phase in game.phases] for due in due_sets])
+    return jnp.argmax((table == is_due[None]).all(1))

@@ -1,0 +1,55 @@
+"""Progress of a training run: a bar on a terminal, occasional lines elsewhere."""
+
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from tqdm import tqdm
+
+from jaxgan.training.metric_log import median_over_seeds
+
+SECONDS_BETWEEN_LINES = 10.0  # where there is no terminal
+
+
+class Progress:
+    """Shows the step, images per second, losses and remaining time."""
+
+    def __init__(self, step: int, steps: int, batch_size: int) -> None:
+        """Starts at `step` of `steps`."""
+        self.step, self.steps, self.batch_size = step, steps, batch_size
+        self.rate = self.losses = ""
+        self.compiled: tuple[float, int] | None = None  # time and step after the first dispatch
+        self.last_line = 0.0
+        self.bar = tqdm(
+            total=steps,
+            initial=step,
+            disable=None,  # where there is no terminal
+            desc="compiling",
+            bar_format="{percentage:3.0f}% |{bar:20}| step {n_fmt}/{total_fmt} · {remaining} left · {desc}",
+        )
+
+    def update(self, step: int) -> None:
+        """Shows that `step` steps are done."""
+        now = time.perf_counter()
+        if self.compiled is None:
+            self.compiled = now, step
+            self.bar.unpause()
+        elif now > self.compiled[0]:
+            self.rate = f"{(step - self.compiled[1]) / (now - self.compiled[0]) * self.batch_size:,.0f} images/s"
+        self.bar.set_description_str(self.rate + self.losses, refresh=False)
+        self.bar.update(step - self.step)
+        self.step = step
+
+    def show_losses(self, record: Mapping[str, Any]) -> None:
+        """Shows the losses of a log record from now on. Without a terminal it prints a line, but not too often."""
+        losses = {name: median_over_seeds(value) for name, value in record.items() if name.endswith("/loss")}
+        self.losses = "".join(f" · {name} {value:.3f}" for name, value in losses.items() if value is not None)
+        now = time.perf_counter()
+        if self.bar.disable and (self.step == self.steps or now - self.last_line > SECONDS_BETWEEN_LINES):
+            self.last_line = now
+            print(f"step {self.step}/{self.steps} · {self.rate}{self.losses}", file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        """Leaves the bar as it is."""
+        self.bar.close()

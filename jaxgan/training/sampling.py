@@ -1,0 +1,78 @@
+"""Samples from a training state, and the experiment's own metrics of them."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from jaxgan.core import prng
+from jaxgan.core.game import TrainState
+from jaxgan.training.experiment import Experiment
+from jaxgan.training.metric_log import summarise_seeds
+
+CHUNK = 64  # samples per call of the compiled sampler
+
+Sampler = Callable[..., np.ndarray]
+
+
+@functools.lru_cache(8)  # Previews, evaluations and `Run.sample` share one compiled sampler.
+def make_sampler(experiment: Experiment) -> Sampler:
+    """Returns `sample(state, n, seed, labels=None) -> samples [n, ...]`, which uses averaged parameters.
+
+    Sample i depends on the state, `seed`, i and its label alone. Images are uint8, see `to_uint8`.
+    """
+
+    @jax.jit
+    def sample_chunk(state: TrainState, seed: Array, start: Array, *labels: Array) -> Array:
+        keys = prng.example_keys(jax.random.key(seed), start + jnp.arange(CHUNK))
+        return experiment.sample(state.with_ema(), keys, *labels)
+
+    def sample(state: TrainState, n: int, seed: int, labels: Sequence[int] | None = None) -> np.ndarray:
+        all_labels = np.int32(labels) if labels is not None else cyclic_labels(experiment, n)
+        chunks = []
+        for start in range(0, n, CHUNK):
+            chunk_labels = [np.resize(all_labels[start : start + CHUNK], CHUNK)] if experiment.classes else []
+            chunks.append(sample_chunk(state, jnp.uint32(seed), jnp.int32(start), *chunk_labels))
+        return to_uint8(np.concatenate(jax.device_get(chunks))[:n])
+
+    return sample
+
+
+def cyclic_labels(experiment: Experiment, n: int) -> np.ndarray:
+    """Returns the default labels of n samples, int32 [n]: i % classes, or 0 for an experiment without classes."""
+    return (np.arange(n) % max(experiment.classes, 1)).astype(np.int32)
+
+
+def to_uint8(samples: np.ndarray) -> np.ndarray:
+    """Rounds images [N, H, W, C] in [-1, 1] to uint8 in [0, 255]. Returns points [N, D] unchanged."""
+    return np.clip(np.rint((samples + 1.0) * 127.5), 0, 255).astype(np.uint8) if samples.ndim == 4 else samples
+
+
+def split_seeds(state: TrainState, seeds: int) -> list[TrainState]:
+    """Returns the states of the seeds that were trained together, one by one."""
+    if seeds == 1:
+        return [state]
+    stacked = dataclasses.replace(state, step=None)
+    return [dataclasses.replace(jax.tree.map(lambda x, k=k: x[k], stacked), step=state.step) for k in range(seeds)]
+
+
+def evaluate_state(
+    experiment: Experiment, state: TrainState, seeds: int, n: int, seed: int
+) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """Measures n samples of each seed with the experiment's own metrics.
+
+    Returns:
+        values: Numbers, or summaries over the seeds (`summarise_seeds`), by `eval/name`.
+        protocols: How each metric was measured, by name.
+    """
+    sampler = make_sampler(experiment)
+    evaluations = [experiment.evaluate(sampler(one, n, seed)) for one in split_seeds(state, seeds)]
+    names = evaluations[0].values
+    stacked = {name: np.array([evaluation.values[name] for evaluation in evaluations]) for name in names}
+    values = {f"eval/{name}": summarise_seeds(v if seeds > 1 else v[0]) for name, v in stacked.items()}
+    return values, evaluations[0].protocols

@@ -1,0 +1,330 @@
+"""Trains an experiment: restores or initialises it, runs compiled steps, and logs, samples, evaluates and saves."""
+
+import contextlib
+import itertools
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.experimental import multihost_utils
+
+from jaxgan.core.game import Game, TrainState, init_state
+from jaxgan.cpu.malloc import keep_freed_memory
+from jaxgan.cpu.matmul_backend import xla_options
+from jaxgan.data.streams import Window, WindowData, prefetch
+from jaxgan.errors import SystemFailure, TrainingDiverged, TrainingStopped, UserError
+from jaxgan.render import pictures
+from jaxgan.training import sampling
+from jaxgan.training.accumulator import ScalarAccumulator
+from jaxgan.training.checkpoint import Checkpoints, describe_newest
+from jaxgan.training.devices import Devices
+from jaxgan.training.experiment import Config, Experiment
+from jaxgan.training.loop import (
+    SHARDED_INPUTS,
+    LoopInputs,
+    LoopState,
+    TrainLoop,
+    abstract_state,
+    build_loop,
+    data_key,
+    run_key,
+)
+from jaxgan.training.metric_log import MetricLog, summarise_seeds
+from jaxgan.training.progress import Progress
+from jaxgan.training.workdir import WorkDir
+
+DISPATCH_SECONDS = 0.5  # work per dispatch: long enough to hide its cost, short enough to stop promptly
+PROFILED_STEPS = 50
+EVALUATION_SAMPLES = 2_000  # per evaluation while training
+
+Dispatch = Callable[[LoopState, int, int], tuple[LoopState, int]]
+StopSignal = Callable[[], signal.Signals | None]
+
+
+def train(
+    name: str,
+    experiment: Experiment,
+    config: Config,
+    workdir: Path,
+    devices: Devices,
+    keep: Collection[int] = (),
+    profile: bool = False,
+) -> TrainState:
+    """Trains to `config.steps`, starting from the newest good checkpoint in `workdir` if there is one.
+
+    Logs, previews, evaluations and checkpoints happen between steps and do not influence training.
+
+    Args:
+        name: The experiment's name, stored in `workdir`.
+        experiment: What to train.
+        config: Its settings.
+        workdir: Created if it does not exist. One trainer at a time can use it.
+        devices: Where to train.
+        keep: Steps whose checkpoints are written and never removed; multiples of `config.log_every`.
+        profile: Traces the last `PROFILED_STEPS` steps before the second line of the log into `workdir`/profile.
+
+    Returns:
+        The final state, on one device of this process.
+
+    Raises:
+        UserError: The request cannot be carried out as given.
+        TrainingDiverged: A loss is not finite.
+        TrainingStopped: SIGINT or SIGTERM arrived; the state is saved.
+        SystemFailure: The work directory cannot be written.
+    """
+    devices.check_batch_size(config.batch_size)
+    try:
+        with contextlib.ExitStack() as stack:
+            trainer = Trainer(name, experiment, config, workdir, devices, stack, keep)
+            return trainer.run(profile)
+    except OSError as error:
+        newest = describe_newest(workdir / "checkpoints")
+        raise SystemFailure(f"could not write to {workdir}: {error.strerror or error}; {newest}") from error
+
+
+class Trainer:
+    """One run of `train`."""
+
+    def __init__(
+        self,
+        name: str,
+        experiment: Experiment,
+        config: Config,
+        workdir: Path,
+        devices: Devices,
+        stack: contextlib.ExitStack,
+        keep: Collection[int],
+    ) -> None:
+        """Claims the work directory, restores or initialises the state, and opens the logs; `stack` closes them."""
+        self.experiment, self.config, self.workdir, self.devices, self.keep = experiment, config, workdir, devices, keep
+        self.stop_signal = stack.enter_context(catch_stop_signals())
+        self.writes_logs = jax.process_index() == 0  # All processes write checkpoints.
+        if self.writes_logs:
+            work = stack.enter_context(WorkDir(workdir))
+            work.claim(name, config)
+        loop = build_loop(experiment, config)
+        self.checkpoints = stack.enter_context(contextlib.closing(Checkpoints(workdir / "checkpoints", keep=keep)))
+        state = self.checkpoints.restore(abstract_state(loop, config, devices.replicated), set_aside=True)
+        if state is None:
+            state = devices.init_replicated(lambda: loop.init(run_key(config)))
+        self.step = int(state.step)
+        if self.writes_logs:
+            self.monitor = stack.enter_context(contextlib.closing(Monitor(work, experiment, config, self.step)))
+        windows = experiment.source.windows(data_key(config), self.step)
+        first_window = next(windows)
+        check_shapes(experiment, config, first_window.shapes)
+        self.zeros = ScalarAccumulator.zeros(loop.scalar_names(first_window.shapes), config.seeds)
+        windows = itertools.chain([first_window], windows)
+        self.dispatch = make_dispatch(experiment.game, loop, windows, config, devices)
+        self.carry = devices.replicate(LoopState(state, devices.put_replicated(self.zeros)))
+        self.stopped_by = self.stop_signal()
+
+    def run(self, profile: bool) -> TrainState:
+        """Trains to the last step. Returns the state."""
+        config = self.config
+        profiled_log_step = (self.step // config.log_every + 1) * config.log_every if profile else None
+        while self.step < config.steps and not self.stopped_by:
+            log_step = min(self.step - self.step % config.log_every + config.log_every, config.steps)
+            with contextlib.ExitStack() as tracing:
+                if self.writes_logs and self.step == profiled_log_step:
+                    self.advance(log_step - PROFILED_STEPS)
+                    tracing.enter_context(jax.profiler.trace(self.workdir / "profile", create_perfetto_trace=True))
+                self.advance(log_step)
+                self.report()
+        self.checkpoints.wait()
+        if self.stopped_by and self.step < config.steps:
+            saved = f"and saved at step {self.step}" if self.step else "before the first step"
+            message = f"stopped by {self.stopped_by.name} {saved}; the same command continues from there"
+            raise TrainingStopped(message, self.stopped_by)
+        return self.devices.local_copy(self.carry.state)
+
+    def advance(self, end: int) -> None:
+        """Runs steps up to `end`, or until a stop signal arrives."""
+        while self.step < end and not self.stopped_by:
+            self.carry, self.step = self.dispatch(self.carry, self.step, end)
+            self.stopped_by = self.stop_signal()
+            if self.writes_logs:
+                self.monitor.progress.update(self.step)
+
+    def report(self) -> None:
+        """Logs the mean scalars since the last report, and samples, evaluates and saves if that is due."""
+        config, devices = self.config, self.devices
+        accumulator = jax.device_get(devices.local_copy(self.carry.accumulator))
+        if nonfinite := accumulator.first_nonfinite():
+            self.checkpoints.wait()
+            step, loss = nonfinite
+            newest = describe_newest(self.workdir / "checkpoints")
+            raise TrainingDiverged(f"{loss} is not finite at step {step}; {newest}")
+        is_last = self.step == config.steps or self.stopped_by is not None
+        if self.writes_logs:
+            self.monitor.report(devices.local_copy(self.carry.state), self.step, accumulator.means(), is_last)
+        if is_last or self.step in self.keep or self.step % config.save_every == 0:
+            self.checkpoints.save(devices.unreplicate(self.carry.state))
+        self.carry = self.carry._replace(accumulator=devices.replicate(devices.put_replicated(self.zeros)))
+
+
+def check_shapes(experiment: Experiment, config: Config, data: WindowData) -> None:
+    """Raises UserError if generated images do not have the shape of the data; `data` are shapes of a window."""
+
+    def shapes(data: WindowData, key: Array) -> tuple[Array | None, Array]:
+        batch = experiment.source.batch(data, key, jnp.int32(0), jnp.arange(config.batch_size))
+        labels = [jnp.zeros(1, jnp.int32)] if experiment.classes else []
+        return batch.get("real"), experiment.sample(init_state(experiment.game, key).with_ema(), key[None], *labels)
+
+    real, fake = jax.eval_shape(shapes, data, jax.random.key(0))
+    if real is not None and real.ndim == 4 and real.shape[1:] != fake.shape[1:]:
+        data_shape, fake_shape = (" x ".join(map(str, x.shape[1:])) for x in (real, fake))
+        raise UserError(f"the data have shape {data_shape}, but this experiment generates {fake_shape}")
+
+
+def make_dispatch(game: Game, loop: TrainLoop, windows: Iterator[Window], config: Config, devices: Devices) -> Dispatch:
+    """Returns `dispatch(carry, step, end) -> (carry, step)`, which runs one compiled call and waits for it.
+
+    A call runs about `DISPATCH_SECONDS` of steps, not beyond `end` nor beyond the current window. It waits because
+    simulated CPU devices deadlock on a long queue of collectives.
+    """
+    get_inputs = _inputs_by_step(windows, config, devices)
+    if jax.default_backend() == "cpu" and any(network.convolutional for network in game.networks):
+        return _dispatch_single_steps(game, loop, devices, get_inputs)
+    params = jax.eval_shape(lambda key: [network.init(key)[0] for network in game.networks], jax.random.key(0))
+    return _dispatch_many_steps(loop, devices, get_inputs, xla_options(params, config.batch_size // devices.count))
+
+
+# (step) -> inputs for this step, and the first step that they do not serve.
+GetInputs = Callable[[int], tuple[LoopInputs, int]]
+
+
+def _inputs_by_step(windows: Iterator[Window], config: Config, devices: Devices) -> GetInputs:
+    """Returns a function that yields the loop's inputs for increasing steps; windows are prefetched to the devices."""
+    key = devices.init_replicated(lambda: run_key(config))
+
+    def put(window: Window) -> LoopInputs:
+        sharded = devices.put_sharded(window.sharded.read, config.batch_size) if window.sharded.shapes else {}
+        data = WindowData(devices.put_replicated(window.replicated), sharded)
+        return LoopInputs(data, key, num_steps=np.int32(1))
+
+    feed = prefetch(windows, put)
+    inputs, stop = None, 0
+
+    def get(step: int) -> tuple[LoopInputs, int]:
+        nonlocal inputs, stop
+        if step >= stop:
+            inputs, stop = next(feed)
+        return inputs, stop
+
+    return get
+
+
+def _dispatch_single_steps(game: Game, loop: TrainLoop, devices: Devices, get_inputs: GetInputs) -> Dispatch:
+    """One step per call, for CPU convolutions: inside a loop XLA runs them up to four times slower."""
+    keep_freed_memory()
+    compiled = {}
+
+    def dispatch(carry: LoopState, step: int, end: int) -> tuple[LoopState, int]:
+        due = game.due_phases(step)
+        if due not in compiled:
+            compiled[due] = devices.compile_step(loop.single_step(due), SHARDED_INPUTS)
+        inputs, _ = get_inputs(step)
+        return jax.block_until_ready(compiled[due](carry, inputs)), step + 1
+
+    return dispatch
+
+
+def _dispatch_many_steps(loop: TrainLoop, devices: Devices, get_inputs: GetInputs, options: dict) -> Dispatch:
+    """As many steps per call as take about `DISPATCH_SECONDS`."""
+    run_steps = devices.compile_step(loop.run_steps, SHARDED_INPUTS, options)
+    steps_per_second = 0.0
+
+    def dispatch(carry: LoopState, step: int, end: int) -> tuple[LoopState, int]:
+        nonlocal steps_per_second
+        inputs, stop = get_inputs(step)
+        n = min(end, stop) - step
+        if jax.process_count() == 1:  # Several processes must choose the same number without communication.
+            n = min(n, max(1, int(steps_per_second * DISPATCH_SECONDS)))
+        started = time.perf_counter()
+        carry = jax.block_until_ready(run_steps(carry, inputs._replace(num_steps=np.int32(n))))
+        steps_per_second = n / (time.perf_counter() - started)
+        return carry, step + n
+
+    return dispatch
+
+
+class Monitor:
+    """Writes what a person sees of a run: the log, previews, evaluations and the progress bar."""
+
+    def __init__(self, work: WorkDir, experiment: Experiment, config: Config, step: int) -> None:
+        """Continues the logs of a run that is at `step`."""
+        self.work, self.experiment, self.config = work, experiment, config
+        self.log = MetricLog(work.path, step)
+        self.progress = Progress(step, config.steps, config.batch_size)
+        self.started = time.perf_counter() - self.log.seconds
+        if step:
+            print(f"continuing from step {step} in {work.path}", file=sys.stderr)
+
+    def report(self, state: TrainState, step: int, means: dict[str, np.ndarray], is_last: bool) -> None:
+        """Logs mean scalars, and evaluates and draws a preview if that is due or `is_last`."""
+        config = self.config
+        seconds = time.perf_counter() - self.started
+        record = {"step": step, "images": step * config.batch_size, "seconds": round(seconds, 3)}
+        record |= {name: summarise_seeds(value) for name, value in means.items()}
+        if is_last or step % config.evaluate_every == 0:
+            values, protocols = sampling.evaluate_state(
+                self.experiment, state, config.seeds, EVALUATION_SAMPLES, seed=0
+            )
+            record |= values
+            if protocols:
+                self.work.write_json("evaluator.json", protocols)
+        if is_last or step % config.sample_every == 0:
+            self.draw_preview(state, step)
+        self.log.write(record)
+        self.progress.show_losses(record)
+
+    def draw_preview(self, state: TrainState, step: int) -> None:
+        """Writes samples/STEP.png, or one file per seed."""
+        sample = sampling.make_sampler(self.experiment)
+        for k, seed_state in enumerate(sampling.split_seeds(state, self.config.seeds)):
+            name = f"{step:08d}.png" if self.config.seeds == 1 else f"{step:08d}-seed{self.config.seed + k}.png"
+            image = self.experiment.picture(sample(seed_state, self.experiment.preview_count, 0))
+            pictures.save(image, self.work.samples / name)
+
+    def close(self) -> None:
+        """Closes the logs."""
+        self.progress.close()
+        self.log.close()
+
+
+@contextlib.contextmanager
+def catch_stop_signals() -> Iterator[StopSignal]:
+    """Records SIGTERM and SIGINT instead of dying. Yields a function that returns the first one, or None.
+
+    All processes of a run get the same answer. A second SIGINT raises KeyboardInterrupt.
+    """
+    received: list[signal.Signals] = []
+
+    def record(number: int, _: object) -> None:
+        if received and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        received.append(signal.Signals(number))
+
+    def first() -> signal.Signals | None:
+        number = received[0] if received else 0
+        if jax.process_count() > 1:
+            number = int(np.max(multihost_utils.process_allgather(np.int32(number))))
+        return signal.Signals(number) if number else None
+
+    if threading.current_thread() is not threading.main_thread():
+        yield first
+        return
+    previous = {number: signal.signal(number, record) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield first
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -1,0 +1,238 @@
+"""The command line, as a person meets it."""
+
+import dataclasses
+import json
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from helpers import NAMES
+from PIL import Image
+
+import launch
+from jaxgan.errors import TrainingDiverged
+from jaxgan.reports import figures
+from jaxgan.reports.figures import Claim
+from jaxgan.runs import registry
+
+
+def run(capsys, *words):
+    """Exit code, stdout and stderr of a call."""
+    try:
+        code = launch.main([str(word) for word in words])
+    except SystemExit as error:
+        code = error.code
+    out, err = capsys.readouterr()
+    assert "Traceback" not in out + err
+    return code, out, err
+
+
+@pytest.fixture(scope="module")
+def workdir(tmp_path_factory):
+    path = tmp_path_factory.mktemp("runs") / "digits"
+    quick = ["--steps=10", *(f"--{name.replace('_', '-')}=5" for name in ("log_every", *registry.PERIODS))]
+    assert launch.main(["train", "r3gan/digits", "--workdir", str(path), "--batch-size=16", *quick]) == 0
+    return path
+
+
+def test_list(capsys):
+    code, out, _ = run(capsys, "list")
+    assert code == 0
+    assert all(name in out for name in NAMES)
+    rows = json.loads(run(capsys, "list", "--json")[1])
+    assert [row["name"] for row in rows] == NAMES
+    assert all(row[field] for row in rows for field in ("paper", "dataset", "shows", "cost"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_show(capsys, name):
+    code, out, _ = run(capsys, "show", name)
+    assert code == 0
+    assert all(word in out for word in ("config", "networks", "generator", "discriminator", "phases"))
+    about = json.loads(run(capsys, "show", name, "--json")[1])
+    assert all(row["help"] for row in about["config"])
+    assert all(row["parameters"] > 0 and row["owner"] for row in about["networks"])
+
+
+def test_show_counts_parameters(capsys):
+    networks = json.loads(run(capsys, "show", "r3gan/ring", "--json")[1])["networks"]
+    by_hand = (2 * 128 + 128) + (128 * 128 + 128) + (128 * 2 + 2)
+    assert networks[0]["parameters"] == by_hand
+    assert networks[0]["outputs"] == [["B", 2]]
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["trian", "r3gan/ring"], "did you mean train?"),
+        (["train", "r3gan/rign"], "did you mean r3gan/ring"),
+        (["train"], "train what?"),
+        (["show", "ring"], "/ring"),
+        (["train", "r3gan/ring", "--gama", "3"], "--gamma"),
+        (["train", "r3gan/ring", "--steps", "ten"], "invalid"),
+        (["train", "r3gan/ring", "--steps", "0"], "steps 0 must be at least 1"),
+        (["train", "r3gan/ring", "--gamma", "-1"], "gamma -1.0 must be a finite number, not below 0"),
+        (["train", "r3gan/ring", "--gamma", "nan"], "gamma nan must be a finite number"),
+        (["train", "r3gan/ring", "--seeds", "0"], "seeds 0 must be at least 1"),
+        (["train", "r3gan/ring", "--save-every", "700"], "must be a multiple of log_every 500; use 500 or 1000"),
+        (["train", "r3gan/ring", "--devices", "9"], "9 devices asked for; there are 8"),
+        (["train", "r3gan/ring", "--parallel", "mpi"], "shard_map"),
+        (["evaluate", "nowhere"], "nowhere is not a work directory"),
+        (["sample", "nowhere"], "nowhere is not a work directory"),
+        (["sample", "nowhere", "--out", "x.gif"], "must end in .png or .npz"),
+        (["figure", "gan/saturatoin"], "no figure 'gan/saturatoin'; did you mean gan/saturation"),
+        (["figure", "saturation"], "did you mean gan/saturation"),
+        (["report"], "no figure was made in runs/figures yet"),
+        (["evaluate", "nowhere", "--metrics", "fd", "prcd"], "no metric 'prcd'; did you mean prdc"),
+    ],
+)
+def test_a_mistake_is_answered_with_a_sentence(capsys, tmp_path, monkeypatch, words, sentence):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run(capsys, *words)
+    assert code == 2
+    assert sentence in " ".join((out + err).split())
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("words", [[], ["--help"], ["train", "r3gan/ring", "--help"], ["sample", "--help"]])
+def test_help(capsys, words):
+    code, out, _ = run(capsys, *words)
+    assert code == 0
+    assert "usage" in out
+    if "train" in words:
+        assert "weight of half the mean squared gradient norms" in " ".join(out.replace("│", " ").split())
+
+
+def test_evaluate(capsys, workdir):
+    code, out, _ = run(capsys, "evaluate", workdir, "--samples", 200)
+    assert code == 0
+    assert "classes" in out
+    found = json.loads(run(capsys, "evaluate", workdir, "--samples", 200, "--json")[1])
+    assert found["samples"] == 200
+    assert {"eval/classes", "step", "hash", "versions", "sample_seed", "name"} <= set(found)
+    assert len((workdir / "evaluations.jsonl").read_text().splitlines()) == 2
+
+
+def test_evaluate_by_name_says_what_is_missing(capsys, workdir):
+    written = (workdir / "evaluations.jsonl").read_text()
+    code, _, err = run(capsys, "evaluate", workdir, "--metrics", "fd", "--samples", 200)
+    assert code == 2
+    assert "names no images that its samples could be compared with" in err
+    assert (workdir / "evaluations.jsonl").read_text() == written
+
+
+def test_a_run_is_reported(capsys, workdir):
+    code, out, _ = run(capsys, "report", workdir)
+    assert code == 0
+    assert f"{workdir / 'report.html'}: open it in a browser" in out
+    assert "r3gan/digits" in (workdir / "report.html").read_text()
+
+
+def test_sample(capsys, workdir, tmp_path):
+    assert run(capsys, "sample", workdir, "--n", 9, "--out", tmp_path / "nine.npz")[0] == 0
+    with np.load(tmp_path / "nine.npz") as file:
+        assert file["samples"].shape == (9, 8, 8, 1)
+    assert run(capsys, "sample", workdir, "--n", 9, "--out", tmp_path / "nine.png")[0] == 0
+    with Image.open(tmp_path / "nine.png") as picture:
+        assert picture.width >= 256
+    code, _, err = run(capsys, "sample", workdir, "--n", 0)
+    assert code == 2
+    assert "ask for at least 1" in err
+    code, _, err = run(capsys, "sample", workdir, "--member", 1)
+    assert code == 2
+    assert "there is no member 1" in err
+
+
+def test_figures_are_listed_made_and_reported(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, out, _ = run(capsys, "figure")
+    assert code == 0
+    assert all(id in out for id in figures.entries())
+    assert "claims hold" not in out
+    code, out, _ = run(capsys, "figure", "gan/saturation")
+    assert code == 0
+    assert out.count("  holds  ") == 3
+    assert "3 of 3 claims hold" in run(capsys, "figure")[1]
+    rows = json.loads(run(capsys, "figure", "--json")[1])
+    assert [row["id"] for row in rows if row["last"]] == ["gan/saturation"]
+    (result,) = json.loads(run(capsys, "figure", "gan/saturation", "--json")[1])
+    assert result["holds"] is True
+    assert {"seconds", "hardware", "versions", "git", "date", "runs"} <= set(result["protocol"])
+    assert run(capsys, "report", "--out", "page")[0] == 0
+    page = (tmp_path / "page" / "report.html").read_text()
+    assert "✓ holds" in page
+    assert "python launch.py figure gan/saturation" in page
+    assert "| `figure gan/saturation` |" in (tmp_path / "page" / "claims.md").read_text()
+    assert not re.search(r'(src|href)="(?!data:|#)', page)  # It needs no other file.
+
+
+def test_a_claim_that_fails_is_exit_code_4_and_a_figure_that_breaks_stops_no_other(capsys, tmp_path, monkeypatch):
+    saturation = figures.get("gan/saturation")
+    never = Claim("the slopes are alike", "ratio", most=1.0)
+
+    def breaks(runs):
+        raise TrainingDiverged("d/loss is not finite at step 3")
+
+    made = {
+        "test/fails": lambda: dataclasses.replace(saturation.build(), claims=(never,)),
+        "test/breaks": lambda: dataclasses.replace(saturation.build(), measure=breaks),
+    }
+    register = {id: dataclasses.replace(saturation, id=id, build=build) for id, build in made.items()}
+    monkeypatch.setattr(figures, "_register", {**figures.entries(), **register})
+    code, out, err = run(capsys, "figure", "test/fails", "--workdir", tmp_path)
+    assert code == 4
+    assert "FAILS  the slopes are alike: 2.2" in out
+    assert "claims fail in 1 of 1 figures: test/fails" in err
+    code, out, err = run(capsys, "figure", "test/breaks", "gan/saturation", "--workdir", tmp_path)
+    assert code == 3
+    assert "test/breaks: d/loss is not finite" in err
+    assert out.count("  holds  ") == 3
+    assert run(capsys, "report", tmp_path)[0] == 0
+    assert "✗ fails" in (tmp_path / "report.html").read_text()
+
+
+def test_a_folder_of_images_is_described(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "photos").mkdir()
+    Image.new("RGB", (20, 30), (10, 20, 30)).save(tmp_path / "photos" / "a.png")
+    (tmp_path / "photos" / "b.txt").write_text("")
+    code, out, err = run(capsys, "data", tmp_path / "photos", "--size", 16)
+    assert code == 0
+    assert "16 x 16 x 3" in out
+    assert "10, 20, 30" in out
+    assert "left out: b.txt is not named as an image" in err
+    about = json.loads(run(capsys, "data", tmp_path / "photos", "--size", 16, "--json")[1])
+    assert about["images"] == 1
+    assert about["left_out"] == {"b.txt": "is not named as an image"}
+    code, _, err = run(capsys, "data", tmp_path / "photos")
+    assert code == 2
+    assert "say to which --size" in err
+    assert run(capsys, "data", tmp_path / "photos", "--size", 16, "--refuse")[0] == 2
+
+
+def test_figures_are_made_side_by_side(capsys, tmp_path):
+    ids = ["gan/saturation", "lsgan/fig1"]
+    code, out, _ = run(capsys, "figure", *ids, "--jobs", 2, "--workdir", tmp_path, "--json")
+    assert code == 0
+    assert {result["id"] for result in json.loads(out)} == set(ids)
+    (tmp_path / ids[0] / "result.json").write_text("[")
+    code, _, err = run(capsys, "figure", *ids, "--jobs", 2, "--workdir", tmp_path)
+    assert code == 2
+    assert "gan/saturation: " in err
+    assert "is damaged" in err
+    assert "1 of 2 figures could not be made" in err
+
+
+def test_the_package_imports_without_the_data_libraries():
+    heavy = "tensorflow_datasets", "grain", "sklearn", "orbax", "matplotlib"
+    text = f"import sys, jaxgan, experiments; print([m for m in {heavy} if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_a_missing_data_set_is_answered_with_the_command_that_prepares_it(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("JAXGAN_DATA_DIR", "")  # To be put back.
+    code, _, err = run(capsys, "train", "dcgan/mnist", "--workdir", tmp_path / "run", "--data-dir", tmp_path / "data")
+    assert code == 2
+    assert f"`python launch.py data mnist --data-dir {tmp_path / 'data'}` prepares it" in err

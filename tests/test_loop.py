@@ -1,0 +1,72 @@
+"""The compiled loop takes the same steps in one dispatch or many, for one seed or several."""
+
+import chex
+import jax
+import numpy as np
+import pytest
+from helpers import first_window_data, max_difference, short_run, train_steps, with_sgd
+
+from jaxgan.training.accumulator import NEVER, ScalarAccumulator
+from jaxgan.training.devices import Devices
+from jaxgan.training.loop import SHARDED_INPUTS, LoopInputs, LoopState, build_loop, run_key
+from jaxgan.training.sampling import split_seeds
+
+
+@pytest.fixture(params=["minimax/ring", "wgan_gp/digits", "r3gan/swiss_roll"])
+def started(request):
+    """A game, a function that compiles its steps, its loop, a function that makes the first carry, and the inputs."""
+    entry, config = short_run(request.param)
+    experiment, devices = entry.build(config), Devices.all(1)
+    loop, data = build_loop(experiment, config), first_window_data(experiment.source)
+    zeros = ScalarAccumulator.zeros(loop.scalar_names(data))
+    init = lambda: devices.init_replicated(lambda: loop.init(run_key(config)))
+    start = lambda: LoopState(init(), devices.put_replicated(zeros))
+    compile_step = lambda step: devices.compile_step(step, SHARDED_INPUTS)
+    inputs = LoopInputs(devices.put_replicated(data), run_key(config), np.int32(1))
+    return experiment.game, compile_step, loop, start, inputs
+
+
+def test_many_steps_per_dispatch_equal_single_steps(started):
+    game, compile_step, loop, start, inputs = started
+    run_steps = compile_step(loop.run_steps)
+    single_step = {due: compile_step(loop.single_step(due)) for due in {game.due_phases(step) for step in range(10)}}
+    whole, parts, single = run_steps(start(), inputs._replace(num_steps=np.int32(10))), start(), start()
+    for n in (3, 1, 6):
+        parts = run_steps(parts, inputs._replace(num_steps=np.int32(n)))
+    for step in range(10):
+        single = single_step[game.due_phases(step)](single, inputs)
+    chex.assert_trees_all_equal(parts, whole)
+    chex.assert_trees_all_equal(single, whole)
+    accumulator = jax.device_get(whole.accumulator)
+    for phase in game.phases:
+        assert accumulator.count[f"{phase.name}/loss"] == sum(phase.is_due(step) for step in range(10))
+    assert accumulator.first_nonfinite() is None
+    assert all(np.isfinite(mean) for mean in accumulator.means().values())
+
+
+def test_seeds_trained_together_equal_seeds_trained_alone():
+    def train(**settings):
+        entry, config = short_run("wgan_gp/ring", **settings)
+        return train_steps(with_sgd(entry).build(config), config, Devices.all(1), 10)
+
+    together = split_seeds(train(seeds=3, seed=5), 3)
+    for k, state in enumerate(together):
+        chex.assert_trees_all_close(state.params, train(seed=5 + k).params, atol=1e-5)
+    assert max_difference(together[0].params, together[1].params) > 1e-2
+
+
+def test_several_seeds_run_only_the_phases_that_are_due():
+    entry, config = short_run("wgan_gp/ring", seeds=2)
+    experiment = entry.build(config)
+    loop, data, key = build_loop(experiment, config), first_window_data(experiment.source), run_key(config)
+    carry = LoopState(loop.init(key), ScalarAccumulator.zeros(loop.scalar_names(data), 2))
+    assert "cond[" in str(jax.make_jaxpr(loop.run_steps)(carry, LoopInputs(data, key, np.int32(3))))
+
+
+def test_the_first_loss_that_is_not_finite_is_recorded():
+    accumulator = ScalarAccumulator.zeros(["d/loss", "g/loss", "d/penalty"])
+    for step, value in enumerate([1.0, np.inf, np.nan, 1.0]):
+        losses = {"d/loss": np.float32(1), "g/loss": np.float32(value), "d/penalty": np.float32(np.nan)}
+        accumulator = jax.device_get(accumulator.update(np.int32(step), losses))
+    assert accumulator.first_nonfinite() == (1, "g/loss")
+    assert accumulator.first_nonfinite_step["d/loss"] == NEVER
