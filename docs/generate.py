@@ -103,14 +103,14 @@ def claim_counts() -> str:
 
 
 def claims() -> str:
-    """Returns the table of all claims, with the text of today's code and the committed measurements."""
+    """Returns the table of all claims: the texts from the code, the numbers from the committed results."""
     measured = sorted(results("figures"), key=lambda result: (_arxiv(result["paper"]), result["id"]))
     rows = []
     for result in measured:
-        texts = {claim.number: claim.text for claim in figures.get(result["id"]).build().claims}
+        registered = figures.get(result["id"]).build().claims
         first = f"`{result['id']}`", f"{result['protocol']['seconds']:,.0f}"
-        for claim in result["claims"]:
-            text = texts[claim["number"]].replace("|", "\\|")
+        for claim, now in zip(result["claims"], registered, strict=True):
+            text = now.text.replace("|", "\\|")
             holds = "yes" if claim["holds"] else "**no**"
             rows.append((first[0], text, figures.format_bound(claim), figures.format_value(claim), holds, first[1]))
             first = "", ""
@@ -150,12 +150,12 @@ def images() -> str:
                 f"{last['precision']:.2f}",
                 f"{last['recall']:.2f}",
                 agreement,
-                f"{protocol['accuracy']:.3f}",
+                f"{protocol['weights'][:8]}, {protocol['accuracy']:.3f}",
             )
         )
     rows.sort(key=lambda row: row[0].split("/")[::-1])
     head = ("experiment", "steps", "classes", "class KL", "fd", "precision", "recall", "agreement (worst class)")
-    return table((*head, "classifier accuracy"), rows)
+    return table((*head, "classifier, accuracy"), rows)
 
 
 def records() -> str:
@@ -174,8 +174,8 @@ def records() -> str:
 
 def toys() -> str:
     """Returns the metrics of five methods on the six small testbeds."""
-    found = {row["name"]: row for row in results("toys")}
-    methods, testbeds = (list(dict.fromkeys(part)) for part in zip(*(name.split("/") for name in found), strict=True))
+    by_name = {row["name"]: row for row in results("toys")}
+    methods, testbeds = (list(dict.fromkeys(part)) for part in zip(*(name.split("/") for name in by_name), strict=True))
 
     def cell(row: Mapping[str, Any]) -> str:
         value = lambda name: row[f"eval/{name}"]
@@ -185,7 +185,7 @@ def toys() -> str:
             return f"{value('covered'):.0f}; {value('high_quality'):.2f}"
         return f"{value('classes'):.0f}; {value('class_kl'):.3f}"
 
-    rows = [(f"`{method}`", *(cell(found[f"{method}/{testbed}"]) for testbed in testbeds)) for method in methods]
+    rows = [(f"`{method}`", *(cell(by_name[f"{method}/{testbed}"]) for testbed in testbeds)) for method in methods]
     return table(("method", *(f"`{testbed}`" for testbed in testbeds)), rows)
 
 
@@ -213,9 +213,9 @@ REGIONS: dict[str, Callable[[], str]] = {
     "toys": toys,
     "toy_conditions": toy_conditions,
     "performance_conditions": performance_conditions,
-    "steps": lambda: tables.steps(results("cpu")),
-    "penalties": lambda: tables.prices(results("cpu")),
-    "other_measurements": lambda: tables.others(results("cpu")),
+    "steps": lambda: tables.steps_table(results("cpu")),
+    "penalties": lambda: tables.prices_table(results("cpu")),
+    "other_measurements": lambda: tables.own_table(results("cpu")),
 }
 
 

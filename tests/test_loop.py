@@ -1,5 +1,7 @@
 """The compiled loop takes the same steps in one dispatch or many, for one seed or several."""
 
+import functools
+
 import chex
 import jax
 import numpy as np
@@ -26,16 +28,17 @@ def started(request):
     return experiment.game, compile_step, loop, start, inputs
 
 
-def test_many_steps_per_dispatch_equal_single_steps(started):
+def test_many_steps_per_dispatch_equal_steps_whose_phases_are_programs_of_their_own(started):
     game, compile_step, loop, start, inputs = started
     run_steps = compile_step(loop.run_steps)
-    single_step = {due: compile_step(loop.single_step(due)) for due in {game.due_phases(step) for step in range(10)}}
-    whole, parts, single = run_steps(start(), inputs._replace(num_steps=np.int32(10))), start(), start()
+    compile_part = functools.cache(lambda part: compile_step(loop.part(part)))
+    whole, pieces, single = run_steps(start(), inputs._replace(num_steps=np.int32(10))), start(), start()
     for n in (3, 1, 6):
-        parts = run_steps(parts, inputs._replace(num_steps=np.int32(n)))
+        pieces = run_steps(pieces, inputs._replace(num_steps=np.int32(n)))
     for step in range(10):
-        single = single_step[game.due_phases(step)](single, inputs)
-    chex.assert_trees_all_equal(parts, whole)
+        for part in loop.step_parts(game.due_phases(step)):
+            single = compile_part(part)(single, inputs)
+    chex.assert_trees_all_equal(pieces, whole)
     chex.assert_trees_all_equal(single, whole)
     accumulator = jax.device_get(whole.accumulator)
     for phase in game.phases:

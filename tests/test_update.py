@@ -77,6 +77,45 @@ def test_a_loss_that_breaks_its_contract_is_named(loss, sentence):
     assert "phase 'd'" in str(error.value)
 
 
+def test_implicit_promotion_is_located():
+    mixed = lambda s, b, k: (net(s, b) + (b["real"] * b["index"]).sum(), (s, {}))
+    with pytest.raises(UserError, match=r"phase 'd' mixes dtypes or ranks at .*test_update.py:\d+: "):
+        run(mixed)
+    ranks = lambda s, b, k: (net(s, b) + (b["real"] * b["real"][:, 0]).sum(), (s, {}))
+    with pytest.raises(UserError, match=r"phase 'd' mixes dtypes or ranks at .*test_update.py:\d+: "):
+        run(ranks)
+
+
+def test_a_phase_without_a_player_updates_buffers_alone():
+    count = lambda s, b, k: (s.with_buffers(count=s.buffers["count"] + 1), {"seen": b["real"].mean()})
+    game = Game(
+        networks=(Network("net", Scale(), (input_spec(1),)),),
+        players={"player": Player(("net",), optax.sgd(0.1))},
+        phases=(Phase("count", None, count, every=4, start=3),),
+        buffers={"count": jnp.int32(0)},
+    )
+    state = init_state(game, jax.random.key(0))
+    batch = {"real": jnp.ones([2, 1]), "index": jnp.arange(2)}
+    update = make_update(game)
+    for step in range(8):
+        state, scalars = update(game.due_phases(step), state, batch, jax.random.key(0))
+        assert int(state.buffers["count"]) == (step + 1) // 4
+    assert scalars.keys() == {"count/seen"}
+    assert float(state.params["net"]["scale"][0]) == 1.0
+
+
+def test_a_phase_without_a_player_must_not_return_a_loss():
+    game = Game(
+        networks=(Network("net", Scale(), (input_spec(1),)),),
+        players={},
+        phases=(Phase("x", None, lambda s, b, k: (net(s, b), (s, {}))),),
+    )
+    with pytest.raises(UserError, match=r"the update of phase 'x' has no player, so it must return \(state, scalars\)"):
+        make_update(game)(
+            game.phases, init_state(game, jax.random.key(0)), {"real": jnp.ones([2, 1])}, jax.random.key(0)
+        )
+
+
 def test_a_key_error_of_another_dict_is_not_explained_away():
     with pytest.raises(KeyError):
         run(lambda s, b, k: ({}[3], (s, {})))

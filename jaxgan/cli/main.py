@@ -85,8 +85,12 @@ def _parse(arguments: list[str]) -> Command:
     if verb in VERBS:
         if verb == "bench":
             return _benchmarks(arguments[1:])
-        command = train_command(arguments[1:]) if verb == "train" else VERBS[verb]
-        return tyro.cli(command, args=arguments[1:], prog=f"{program} {verb}", config=(tyro.conf.OmitArgPrefixes,))
+        options = (tyro.conf.OmitArgPrefixes,)
+        if verb == "train" and arguments[1:] not in (["-h"], ["--help"]):
+            command, *rest = train_command(arguments[1:]), *arguments[2:]
+            return tyro.cli(command, args=rest, prog=f"{program} train {arguments[1]}", config=options)
+        prog = f"{program} train NAME" if verb == "train" else f"{program} {verb}"
+        return tyro.cli(VERBS[verb], args=arguments[1:], prog=prog, config=options)
     if not verb.startswith("-"):
         raise UserError(f"no verb {verb!r}; {did_you_mean(verb, VERBS)}")
     choices = tuple(Annotated[kind, tyro.conf.subcommand(name)] for name, kind in VERBS.items())

@@ -19,7 +19,7 @@ from jaxgan.training.experiment import Config, setting_metadata
 
 @dataclasses.dataclass(frozen=True)
 class Train:
-    """Train an experiment, or continue it; `train NAME --help` lists its settings."""
+    """Train the experiment NAME, or continue its run; `train NAME --help` lists its settings."""
 
     workdir: Path | None = None  # where the run is written; runs/NAME by default
     data_dir: Path | None = None  # where TFDS data sets are; $JAXGAN_DATA_DIR or ~/tensorflow_datasets by default
@@ -53,9 +53,7 @@ class Train:
 
 
 def train_command(arguments: list[str]) -> Any:
-    """Returns the command type for `train NAME ...`: the options of `Train` and the settings of the experiment NAME."""
-    if arguments[:1] in (["-h"], ["--help"]):
-        return Train
+    """Returns the options of `train NAME`: those of `Train`, and the settings of the experiment NAME."""
     if not arguments or arguments[0].startswith("-"):
         command = command_name()
         raise UserError(f"train which experiment? `{command} train NAME`; `{command} list` shows the names")
@@ -72,11 +70,10 @@ def train_command(arguments: list[str]) -> Any:
 
     def run(self: Any) -> None:
         chosen = {name: getattr(self, name) for name, *_ in settings}
-        self.options.train(entry, dataclasses.replace(entry.config, **chosen))
+        self.run_options.train(entry, dataclasses.replace(entry.config, **chosen))
 
-    name = ("name", tyro.conf.Positional[str], dataclasses.field(default=entry.name))
-    options = ("options", Train, dataclasses.field(default=Train()))
-    command = dataclasses.make_dataclass("train", [name, options, *settings], namespace={"run": run})
+    run_options = ("run_options", Train, dataclasses.field(default=Train()))
+    command = dataclasses.make_dataclass("train", [run_options, *settings], namespace={"run": run})
     command.__doc__ = f"{entry.shows} [{entry.paper}]"
     return command
 

@@ -60,6 +60,8 @@ class TrainState:
 
 # (state, batch, key) -> (scalar to minimise, (state with updated buffers, scalars to log))
 Loss = Callable[[TrainState, Batch, Array], tuple[Array, tuple[TrainState, Scalars]]]
+# (state, batch, key) -> (state with updated buffers, scalars to log)
+BufferUpdate = Callable[[TrainState, Batch, Array], tuple[TrainState, Scalars]]
 
 
 class ExtraInput(NamedTuple):
@@ -154,11 +156,21 @@ class Player:
 
 @dataclasses.dataclass(frozen=True)
 class Phase:
-    """One kind of update: `player` takes a gradient step on `loss` at steps start, start + every, ... before stop."""
+    """One kind of update, at steps start, start + every, ... before stop.
+
+    Attributes:
+        name: Prefix of its scalars.
+        player: Takes a gradient step on `loss`. With None the phase trains nothing and only updates buffers, such as an
+            augmentation probability.
+        loss: A `Loss`, or a `BufferUpdate` if there is no player.
+        every: Steps between updates.
+        start: The first step.
+        stop: The step before which the phase ends.
+    """
 
     name: str
-    player: str
-    loss: Loss
+    player: str | None
+    loss: Loss | BufferUpdate
     every: int = 1
     start: int = 0
     stop: int = 2**31 - 1
@@ -195,7 +207,8 @@ class Game:
         phases = [phase.name for phase in self.phases]
         trained = [name for player in self.players.values() for name in player.networks]
         _check_known("player's network", trained, networks)
-        _check_known("phase's player", [phase.player for phase in self.phases], list(self.players))
+        phase_players = [phase.player for phase in self.phases if phase.player is not None]
+        _check_known("phase's player", phase_players, list(self.players))
         _check_known("averaged network", self.ema, networks)
         _check_unique("network", networks)
         if clashes := sorted(set(self.buffers) & set(networks)):

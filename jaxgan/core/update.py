@@ -1,6 +1,7 @@
 """One training step of any game."""
 
 import dataclasses
+import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -10,7 +11,7 @@ import optax
 from jax import Array
 
 from jaxgan.core import axis
-from jaxgan.core.game import Batch, Game, Params, Phase, Scalars, TrainState
+from jaxgan.core.game import Batch, Buffers, Game, Params, Phase, Scalars, TrainState
 from jaxgan.errors import UserError
 
 Update = Callable[[tuple[Phase, ...], TrainState, Batch, Array], tuple[TrainState, Scalars]]
@@ -19,63 +20,81 @@ Update = Callable[[tuple[Phase, ...], TrainState, Batch, Array], tuple[TrainStat
 def make_update(game: Game) -> Update:
     """Returns the pure function `update(phases, state, batch, key) -> (state, scalars)`, one step of the game.
 
-    The given phases run in order. Each differentiates its loss in the parameters of its player alone, averages the
-    gradients, the scalars and the buffers that the loss changed over the devices, and applies the optimizer. After the
-    last phase the moving averages and the step are updated. Scalars are named `phase/name`; `phase/loss` is always
-    among them.
-
-    `key` is the same at every step: the randomness of a phase depends on it, on the step, and on the index of the
-    phase in the game, so it does not depend on which other phases are due.
-
-    What a loss returns is checked when it is traced. Raises UserError, with the name of the phase, if that is not
-    `(scalar, (state, scalars))`, if parameters or the structure of a buffer differ, or if the batch lacks an entry.
+    It runs the given phases in order with `run_phase`, then `finish_step`. In a simultaneous game the losses of all
+    phases see the parameters from before the step. Scalars are named `phase/name`.
     """
 
-    def run_phase(
-        phase: Phase, state: TrainState, loss_state: TrainState, batch: Batch, key: Array
-    ) -> tuple[TrainState, Scalars]:
-        player = game.players[phase.player]
-
-        def loss(trainable: dict[str, Params]):
-            before = loss_state.with_params(**trainable)
-            value, after, scalars = _checked_loss(phase, before, batch, key)
-            changed = {name: b for name, b in after.buffers.items() if b is not loss_state.buffers[name]}
-            return value, (changed, {"loss": value, **scalars})
-
-        grad = jax.grad(loss, has_aux=True)
-        grads, (changed, scalars) = axis.pmean(grad({name: loss_state.params[name] for name in player.networks}))
-        params = {name: state.params[name] for name in player.networks}
-        with jax.numpy_dtype_promotion("standard"):  # optax raises decay rates to integer powers.
-            updates, opt_state = player.optimizer.update(grads, state.opt_state[phase.player], params)
-        state = state.with_params(**optax.apply_updates(params, updates)).with_buffers(**changed)
-        state = dataclasses.replace(state, opt_state={**state.opt_state, phase.player: opt_state})
-        return state, {f"{phase.name}/{name}": value for name, value in scalars.items()}
-
     def update(phases: tuple[Phase, ...], state: TrainState, batch: Batch, key: Array) -> tuple[TrainState, Scalars]:
-        key, params_before, scalars = jax.random.fold_in(key, state.step), state.params, {}
+        params_before, scalars = state.params, {}
         for phase in phases:
             loss_state = state.with_params(**params_before) if game.simultaneous else state
-            phase_key = jax.random.fold_in(key, game.phases.index(phase))
-            state, phase_scalars = run_phase(phase, state, loss_state, batch, phase_key)
+            state, phase_scalars = run_phase(game, phase, state, loss_state, batch, key)
             scalars |= phase_scalars
-        decays = {name: decay(state.step) for name, decay in game.ema.items()}
-        ema = {n: optax.incremental_update(state.params[n], state.ema[n], 1.0 - d) for n, d in decays.items()}
-        return dataclasses.replace(state, step=state.step + 1, ema=ema), scalars
+        return finish_step(game, state), scalars
 
     return update
+
+
+def run_phase(
+    game: Game, phase: Phase, state: TrainState, loss_state: TrainState, batch: Batch, key: Array
+) -> tuple[TrainState, Scalars]:
+    """Runs one phase: differentiates its loss in its player's parameters alone and applies the player's optimizer.
+
+    A phase without a player only updates buffers. Gradients, scalars and changed buffers are averaged over the devices.
+    What the loss returns is checked when it is traced.
+
+    Args:
+        game: The game.
+        phase: One of its phases.
+        state: The state to update.
+        loss_state: The state at which the loss is evaluated, usually `state`.
+        batch: The batch, or this device's shard of it.
+        key: The same at every step. The randomness of a phase depends on it, on the step, and on the index of the phase
+            in the game, so it does not depend on which other phases are due.
+
+    Returns:
+        The state, and scalars named `phase/name`, for a phase with a player also `phase/loss`.
+
+    Raises UserError, with the name of the phase, if the loss does not return `(scalar, (state, scalars))`, changes
+    parameters or the structure of a buffer, or needs a missing entry of the batch.
+    """
+    phase_key = jax.random.fold_in(jax.random.fold_in(key, state.step), game.phases.index(phase))
+    if phase.player is None:
+        after, scalars = _checked_update(phase, loss_state, batch, phase_key)
+        changed, scalars = axis.pmean((_changed_buffers(loss_state, after), scalars))
+        return state.with_buffers(**changed), {f"{phase.name}/{name}": value for name, value in scalars.items()}
+    player = game.players[phase.player]
+
+    def loss(trainable: dict[str, Params]):
+        before = loss_state.with_params(**trainable)
+        value, after, scalars = _checked_loss(phase, before, batch, phase_key)
+        return value, (_changed_buffers(loss_state, after), {"loss": value, **scalars})
+
+    grad = jax.grad(loss, has_aux=True)
+    grads, (changed, scalars) = axis.pmean(grad({name: loss_state.params[name] for name in player.networks}))
+    params = {name: state.params[name] for name in player.networks}
+    with jax.numpy_dtype_promotion("standard"):  # optax raises decay rates to integer powers.
+        updates, opt_state = player.optimizer.update(grads, state.opt_state[phase.player], params)
+    state = state.with_params(**optax.apply_updates(params, updates)).with_buffers(**changed)
+    state = dataclasses.replace(state, opt_state={**state.opt_state, phase.player: opt_state})
+    return state, {f"{phase.name}/{name}": value for name, value in scalars.items()}
+
+
+def finish_step(game: Game, state: TrainState) -> TrainState:
+    """Returns the state after a step: the moving averages follow the parameters, and the step is counted."""
+    decays = {name: decay(state.step) for name, decay in game.ema.items()}
+    ema = {n: optax.incremental_update(state.params[n], state.ema[n], 1.0 - d) for n, d in decays.items()}
+    return dataclasses.replace(state, step=state.step + 1, ema=ema)
+
+
+def _changed_buffers(before: TrainState, after: TrainState) -> dict[str, Buffers]:
+    return {name: buffer for name, buffer in after.buffers.items() if buffer is not before.buffers[name]}
 
 
 def _checked_loss(phase: Phase, before: TrainState, batch: Batch, key: Array) -> tuple[Array, TrainState, Scalars]:
     """Evaluates a phase's loss and returns (value, state, scalars). Raises UserError if it breaks its contract."""
     name = f"the loss of phase {phase.name!r}"
-    try:
-        result = phase.loss(before, batch, key)
-    except KeyError as error:
-        missing = error.args[0] if error.args else None
-        if not isinstance(missing, str) or missing in batch or missing in before.buffers or missing in before.params:
-            raise
-        hint = "; use data with classes" if missing == "label" else ""
-        raise UserError(f"{name} needs {missing!r}, but the batch has only {', '.join(batch)}{hint}") from error
+    result = _call_strictly(name, phase.loss, before, batch, key)
     try:
         value, (after, scalars) = result
     except (TypeError, ValueError):
@@ -83,21 +102,64 @@ def _checked_loss(phase: Phase, before: TrainState, batch: Batch, key: Array) ->
     if not isinstance(after, TrainState) or not isinstance(scalars, Mapping):
         returned = f"(..., ({_describe(after)}, {_describe(scalars)}))"
         raise UserError(f"{name} must return (scalar, (state, scalars)), not {returned}")
-    for what, x in {"value": value, **scalars}.items():
-        if jnp.shape(x) != () or not jnp.issubdtype(jnp.result_type(x), jnp.floating):
-            subject = name if what == "value" else f"the scalar {what!r} of {name}"
-            raise UserError(f"{subject} must be a floating-point scalar, not {_describe(x)}; take its mean")
+    _check_scalar(name, value)
+    _check_scalars(name, scalars)
     _check_state(name, before, after)
     return value, after, scalars
+
+
+def _checked_update(phase: Phase, before: TrainState, batch: Batch, key: Array) -> tuple[TrainState, Scalars]:
+    """Evaluates a phase without a player and returns (state, scalars). Raises UserError if it breaks its contract."""
+    name = f"the update of phase {phase.name!r}"
+    result = _call_strictly(name, phase.loss, before, batch, key)
+    is_pair = isinstance(result, tuple) and len(result) == 2
+    if not (is_pair and isinstance(result[0], TrainState) and isinstance(result[1], Mapping)):
+        raise UserError(f"{name} has no player, so it must return (state, scalars), not {_describe(result)}")
+    _check_scalars(name, result[1])
+    _check_state(name, before, result[0])
+    return result
+
+
+def _call_strictly(name: str, f: Callable[..., Any], state: TrainState, batch: Batch, key: Array) -> Any:
+    """Calls a loss without implicit promotion of dtypes or ranks, and explains the errors of that and missing data."""
+    try:
+        with jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
+            return f(state, batch, key)
+    except KeyError as error:
+        missing = error.args[0] if error.args else None
+        if not isinstance(missing, str) or missing in batch or missing in state.buffers or missing in state.params:
+            raise
+        hint = "; use data with classes" if missing == "label" else ""
+        raise UserError(f"{name} needs {missing!r}, but the batch has only {', '.join(batch)}{hint}") from error
+    except ValueError as error:
+        if "promotion" not in str(error):
+            raise
+        problem = str(error).split(". ")[0].splitlines()[0]
+        raise UserError(f"{name} mixes dtypes or ranks at {_location(error)}: {problem}") from error
+
+
+def _location(error: BaseException) -> str:
+    """Returns FILE:LINE of the innermost frame of an error that is not in an installed library."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if "site-packages" not in frame.filename and frame.filename != __file__]
+    return f"{own[-1].filename}:{own[-1].lineno}" if own else "an unknown line"
+
+
+def _check_scalar(name: str, x: Any) -> None:
+    if jnp.shape(x) != () or not jnp.issubdtype(jnp.result_type(x), jnp.floating):
+        raise UserError(f"{name} must be a floating-point scalar, not {_describe(x)}; take its mean")
+
+
+def _check_scalars(name: str, scalars: Scalars) -> None:
+    for key, x in scalars.items():
+        _check_scalar(f"the scalar {key!r} of {name}", x)
 
 
 def _check_state(name: str, before: TrainState, after: TrainState) -> None:
     """Raises UserError if a loss changed parameters, or the names, shapes or dtypes of buffers."""
     for network, params in before.params.items():
         if after.params.get(network) is not params:
-            raise UserError(
-                f"{name} returned other parameters of {network!r}; only an optimizer changes them"
-            )
+            raise UserError(f"{name} returned other parameters of {network!r}; only an optimizer changes them")
     if undeclared := sorted(after.buffers.keys() - before.buffers.keys()):
         raise UserError(f"{name} adds the buffer {undeclared[0]!r}; declare its initial value in Game.buffers")
     for buffer, old in before.buffers.items():

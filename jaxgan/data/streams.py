@@ -84,7 +84,7 @@ def windows(examples: Examples, batch_size: int, key: Array, step: int) -> Itera
         key: Typed key [], which determines the order.
         step: The first step that will be taken.
 
-    Raises UserError if there are several keys, and what `examples.read` raises.
+    Raises UserError if there are several keys. Errors of `examples.read` pass through.
     """
     if key.ndim:
         raise UserError(
@@ -122,9 +122,9 @@ def example_indices(
 
 
 def epoch_position(count: int, batch_size: int, step: T, position: T) -> tuple[T, T]:
-    """Returns, for a position in the batch of a step, its position in the epoch and the epoch. All are uint32.
+    """Returns the position in the epoch, and the epoch, of the example at `position` in the batch of `step`.
 
-    `count` is the number of examples. Batches continue over the end of an epoch.
+    All are uint32. `count` is the number of examples in the data set. Batches continue over the end of an epoch.
     """
     # step * batch_size + position would overflow in a long run. `count` steps are exactly batch_size epochs.
     p = step % count * batch_size + position
@@ -149,7 +149,7 @@ def prefetch(windows: Iterator[Window], put: Callable[[Window], T]) -> Iterator[
         windows: Ends with a window whose stop is `FOREVER`, or never.
         put: Copies a window to the devices.
 
-    Raises what `windows` and `put` raise, when the window that failed is asked for.
+    An error of `windows` or `put` is raised when the window that failed is requested.
     """
 
     def put_next() -> tuple[T, int]:

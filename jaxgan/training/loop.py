@@ -11,8 +11,8 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from jaxgan.core import axis
-from jaxgan.core.game import Game, Phase, TrainState, init_state
-from jaxgan.core.update import make_update
+from jaxgan.core.game import Batch, Game, Phase, TrainState, init_state
+from jaxgan.core.update import finish_step, make_update, run_phase
 from jaxgan.cpu.threefry import unrolled_key
 from jaxgan.data.sources import Source
 from jaxgan.data.streams import WindowData
@@ -40,19 +40,35 @@ SHARDED_INPUTS = LoopInputs(data=WindowData(replicated=False, sharded=True), key
 StepFn = Callable[[LoopState, LoopInputs], LoopState]
 
 
+class StepPart(NamedTuple):
+    """A part of a step that is compiled alone: some phases, and whether it ends the step."""
+
+    phases: tuple[Phase, ...]
+    finishes: bool
+
+    @property
+    def name(self) -> str:
+        """The names of its phases, or `end of step`."""
+        return ", ".join(phase.name for phase in self.phases) or "end of step"
+
+
 class TrainLoop(NamedTuple):
-    """The pure functions that start and train a game. `run_steps` and `single_step` agree to the bit.
+    """The pure functions that start and train a game.
+
+    A step is either part of `run_steps`, or a sequence of `part` functions, of which each is a program of its own.
 
     Attributes:
         init: run key -> TrainState at step 0.
         run_steps: Runs `num_steps` steps.
-        single_step: due phases -> function that runs the one step at which exactly these phases are due.
+        step_parts: due phases -> the parts of a step at which these phases are due, in order.
+        part: one of these parts -> the function that runs it.
         scalar_names: shapes of a window's data -> names of all scalars that may be logged.
     """
 
     init: Callable[[Array], TrainState]
     run_steps: StepFn
-    single_step: Callable[[tuple[Phase, ...]], StepFn]
+    step_parts: Callable[[tuple[Phase, ...]], tuple["StepPart", ...]]
+    part: Callable[["StepPart"], StepFn]
     scalar_names: Callable[[WindowData], tuple[str, ...]]
 
 
@@ -65,10 +81,14 @@ def make_train_loop(game: Game, source: Source, batch_size: int) -> TrainLoop:
     update = make_update(game)
     due_sets = distinct_due_sets(game)
 
+    def draw(state: TrainState, inputs: LoopInputs) -> tuple[Batch, Array]:
+        """Returns the batch of the state's step, and the run's key for noise."""
+        _, data_key, noise_key = split_run_key(unrolled_key(inputs.key))
+        return source.batch(inputs.data, data_key, state.step, axis.global_indices(batch_size)), noise_key
+
     def step(due: tuple[Phase, ...], carry: LoopState, inputs: LoopInputs) -> LoopState:
         state, accumulator = carry
-        _, data_key, noise_key = split_run_key(unrolled_key(inputs.key))
-        batch = source.batch(inputs.data, data_key, state.step, axis.global_indices(batch_size))
+        batch, noise_key = draw(state, inputs)
         after, scalars = update(due, state, batch, noise_key)
         return LoopState(after, accumulator.update(state.step, scalars))
 
@@ -81,6 +101,26 @@ def make_train_loop(game: Game, source: Source, batch_size: int) -> TrainLoop:
         body = lambda _, carry: lax.switch(_due_index(game, due_sets, carry.state.step), branches, carry)
         return lax.fori_loop(0, inputs.num_steps, body, carry)
 
+    def step_parts(due: tuple[Phase, ...]) -> tuple[StepPart, ...]:
+        if game.simultaneous:  # The losses need the parameters from before the step.
+            return (StepPart(due, finishes=True),)
+        return (*(StepPart((phase,), finishes=False) for phase in due), StepPart((), finishes=True))
+
+    def part(step_part: StepPart) -> StepFn:
+        if game.simultaneous:
+            return functools.partial(step, step_part.phases)
+
+        def run_part(carry: LoopState, inputs: LoopInputs) -> LoopState:
+            state, accumulator = carry
+            if step_part.phases:
+                batch, noise_key = draw(state, inputs)
+                for phase in step_part.phases:
+                    state, scalars = run_phase(game, phase, state, state, batch, noise_key)
+                    accumulator = accumulator.update(state.step, scalars)
+            return LoopState(finish_step(game, state) if step_part.finishes else state, accumulator)
+
+        return run_part
+
     def scalar_names(data: WindowData) -> tuple[str, ...]:
         def scalars(data: WindowData, key: Array):
             state = init(key)
@@ -89,7 +129,7 @@ def make_train_loop(game: Game, source: Source, batch_size: int) -> TrainLoop:
 
         return tuple(jax.eval_shape(scalars, data, jax.random.key(0)))
 
-    return TrainLoop(init, run_steps, lambda due: functools.partial(step, due), scalar_names)
+    return TrainLoop(init, run_steps, step_parts, part, scalar_names)
 
 
 def vmap_seeds(loop: TrainLoop) -> TrainLoop:
@@ -100,8 +140,8 @@ def vmap_seeds(loop: TrainLoop) -> TrainLoop:
     state = TrainState(step=None, params=0, buffers=0, opt_state=0, ema=0)
     axes = LoopState(state, 0), LoopInputs(data=None, key=0, num_steps=None)
     vmap = lambda step: jax.vmap(step, axes, axes[0])
-    single_step = lambda due: vmap(loop.single_step(due))
-    return TrainLoop(jax.vmap(loop.init, 0, state), vmap(loop.run_steps), single_step, loop.scalar_names)
+    part = lambda step_part: vmap(loop.part(step_part))
+    return TrainLoop(jax.vmap(loop.init, 0, state), vmap(loop.run_steps), loop.step_parts, part, loop.scalar_names)
 
 
 def build_loop(experiment: Experiment, config: Config) -> TrainLoop:

@@ -21,7 +21,8 @@ def summarise_seeds(value: Any) -> Any:
     value = np.asarray(value, np.float64)
     if value.ndim == 0:
         return float(value) if math.isfinite(value) else None
-    low, median, high = np.quantile(value, [0.25, 0.5, 0.75])
+    with np.errstate(invalid="ignore"):  # Quantiles next to an infinity are NaN.
+        low, median, high = np.quantile(value, [0.25, 0.5, 0.75])
     summary = {"median": median, "low": low, "high": high}
     return {k: summarise_seeds(v) for k, v in summary.items()} | {"seeds": [summarise_seeds(v) for v in value]}
 

@@ -223,16 +223,21 @@ def _inputs_by_step(windows: Iterator[Window], config: Config, devices: Devices)
 
 
 def _dispatch_single_steps(game: Game, loop: TrainLoop, devices: Devices, get_inputs: GetInputs) -> Dispatch:
-    """One step per call, for CPU convolutions: inside a loop XLA runs them up to four times slower."""
+    """One step at a time, for CPU convolutions: inside a loop XLA runs them up to four times slower.
+
+    Each phase is a program of its own, compiled when it is first due, so that a phase that is due together with
+    different others is compiled once.
+    """
     keep_freed_memory()
     compiled = {}
 
     def dispatch(carry: LoopState, step: int, end: int) -> tuple[LoopState, int]:
-        due = game.due_phases(step)
-        if due not in compiled:
-            compiled[due] = devices.compile_step(loop.single_step(due), SHARDED_INPUTS)
         inputs, _ = get_inputs(step)
-        return jax.block_until_ready(compiled[due](carry, inputs)), step + 1
+        for part in loop.step_parts(game.due_phases(step)):
+            if part not in compiled:
+                compiled[part] = devices.compile_step(loop.part(part), SHARDED_INPUTS)
+            carry = compiled[part](carry, inputs)
+        return jax.block_until_ready(carry), step + 1
 
     return dispatch
 

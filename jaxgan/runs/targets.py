@@ -1,0 +1,196 @@
+"""Targets: what a GAN learns to generate, and how its samples are shown and measured.
+
+`density` and `images` make targets. A target turns a game into an `Experiment`: `target.two_player` for a generator and
+a discriminator, `target.experiment` for any other game.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from PIL import Image
+
+from jaxgan.core import games
+from jaxgan.core.game import LABEL, NOISE_KEY, Game, Network, TrainState, input_spec
+from jaxgan.core.games import Latent
+from jaxgan.core.losses import AdversarialLoss
+from jaxgan.data import sources
+from jaxgan.data.datasets import ImageData
+from jaxgan.data.sources import Source
+from jaxgan.data.synthetic import Density
+from jaxgan.evaluate.metrics import make_evaluator
+from jaxgan.evaluate.modes import mode_coverage
+from jaxgan.render import pictures
+from jaxgan.training.experiment import Config, Evaluation, Experiment
+
+Evaluate = Callable[[np.ndarray], Evaluation]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Target:
+    """Data to learn, and how samples of it are shown and measured.
+
+    Attributes:
+        shape: Shape of one example.
+        source: batch_size, then keyword options -> batches. Images take `split`, `flip` and `dequantise`.
+        evaluate: Measures samples.
+        picture: Draws samples in one image.
+        preview_count: How many samples a preview shows.
+        classes: Number of classes, or 0.
+        evaluate_conditional: Measures samples of which sample i was requested as class i % classes.
+        data: split name -> the real images, if there are any.
+    """
+
+    shape: tuple[int, ...]
+    source: Callable[..., Source]
+    evaluate: Evaluate
+    picture: Callable[[np.ndarray], Image.Image]
+    preview_count: int
+    classes: int = 0
+    evaluate_conditional: Evaluate | None = None
+    data: Callable[[str], ImageData] | None = None
+
+    def two_player(
+        self,
+        config: Config,
+        generator: nn.Module,
+        discriminator: nn.Module,
+        loss: AdversarialLoss,
+        latent: Latent,
+        *,
+        conditional: bool = False,
+        convolutional: bool = False,
+        pack: int = 1,
+        dtype: Any = None,
+        source: Source | None = None,
+        **options: Any,
+    ) -> Experiment:
+        """Returns the experiment of a generator and a discriminator on this target.
+
+        Args:
+            config: Supplies the batch size.
+            generator: Latents [B, Z], and labels [B] if `conditional`, to examples [B, *shape].
+            discriminator: Examples, and labels if `conditional`, to logits.
+            loss: What the players minimise.
+            latent: Draws z [B, Z] from example keys [B].
+            conditional: Whether both networks receive the labels.
+            convolutional: Whether the networks contain convolutions, see `Network.convolutional`.
+            pack: The discriminator's batch must be a multiple of this number (PacGAN).
+            dtype: Computation dtype of both networks, see `Network.dtype`.
+            source: Batches; by default those of the target without options.
+            **options: Arguments of `games.two_player`, at least `g_optimizer` and `d_optimizer`.
+        """
+        labels = (LABEL,) if conditional else ()
+        make = functools.partial(Network, extra_inputs=labels, convolutional=convolutional, dtype=dtype)
+        examples = jax.ShapeDtypeStruct((pack, *self.shape), jnp.float32)
+        g_network = make("generator", generator, (latent_spec(latent),))
+        d_network = make("discriminator", discriminator, (examples,))
+        game = games.two_player(g_network, d_network, loss, latent, **options)
+        return self.experiment(game, g_network, latent, source or self.source(config.batch_size))
+
+    def experiment(self, game: Game, generator: Network, latent: Latent, source: Source) -> Experiment:
+        """Returns the experiment of any game on this target.
+
+        Args:
+            game: The game, of which `generator` is one network.
+            generator: Generates the samples, from `latent` and its extra inputs.
+            latent: Draws the generator's first input from example keys.
+            source: The game's batches.
+        """
+        conditional = LABEL in generator.extra_inputs
+
+        def sample(state: TrainState, keys: Array, *labels: Array) -> Array:
+            noise = [keys] if NOISE_KEY in generator.extra_inputs else []
+            return generator.bind(state, train=False)(latent(keys), *labels, *noise)
+
+        return Experiment(
+            game,
+            source,
+            sample,
+            evaluate=self.evaluate_conditional if conditional else self.evaluate,
+            picture=self.picture,
+            preview_count=self.preview_count,
+            classes=self.classes if conditional else 0,
+            data=self.data,
+        )
+
+
+def latent_spec(latent: Latent) -> jax.ShapeDtypeStruct:
+    """Returns the `input_spec` of a latent."""
+    keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), 1))
+    return input_spec(*jax.eval_shape(latent, keys).shape[1:])
+
+
+def density(
+    density: Density,
+    evaluate: Callable[[np.ndarray], dict[str, float]] | None = None,
+    limits: tuple[float, float] | None = None,
+) -> Target:
+    """Returns the target of points [D], D 1 or 2, from a density.
+
+    Args:
+        density: The density.
+        evaluate: samples [N, D] -> metrics; `mode_coverage` by default.
+        limits: Range of both axes of previews; around the data by default.
+    """
+    if evaluate is None:
+        evaluate = lambda samples: mode_coverage(samples, density.modes, density.std, density.num_modes)
+
+    @functools.cache
+    def points() -> np.ndarray:
+        return np.asarray(jax.vmap(density.sample)(jax.random.split(jax.random.key(0), 20_000)))
+
+    shape = jax.eval_shape(density.sample, jax.random.key(0)).shape
+    draw = pictures.line if shape == (1,) else pictures.scatter
+    return Target(
+        shape=shape,
+        source=lambda batch_size: sources.density(density.sample),
+        evaluate=lambda samples: Evaluation(evaluate(samples)),
+        picture=lambda samples: draw(samples, points(), limits),
+        preview_count=2_000,
+    )
+
+
+def images(
+    load_split: Callable[[str], ImageData],
+    shape: tuple[int, int, int],
+    *,
+    classes: int = 0,
+    metrics: Sequence[str] = (),
+    evaluate: Callable[[np.ndarray], dict[str, float]] | None = None,
+    transform: Callable[[Source], Source] = lambda source: source,
+) -> Target:
+    """Returns the target of a set of images.
+
+    Args:
+        load_split: split name -> images, such as `functools.partial(load_tfds, "mnist")`. Called when training begins.
+        shape: [H, W, C] of one example.
+        classes: Number of classes, or 0.
+        metrics: Names of the metrics that are measured while training, keys of `jaxgan.evaluate.metrics.METRICS`.
+        evaluate: samples -> metrics, instead of `metrics`.
+        transform: Applied to the source of batches, such as `sources.stack_channels`.
+    """
+
+    def source(batch_size: int, split: str = "train", flip: bool = False, dequantise: bool = False) -> Source:
+        return transform(sources.images(lambda: load_split(split), batch_size, flip, dequantise))
+
+    if evaluate is not None:
+        own = lambda samples: Evaluation(evaluate(samples))
+    else:
+        own = make_evaluator(metrics, load_split)
+    return Target(
+        shape=shape,
+        source=source,
+        evaluate=own,
+        picture=pictures.grid,
+        preview_count=100,
+        classes=classes,
+        evaluate_conditional=make_evaluator((*metrics, "agreement"), load_split, classes) if classes else None,
+        data=load_split,
+    )
