@@ -1,16 +1,17 @@
 """A tour of jaxgan in ten cells, from installing to a new loss. Run it as a script, or cell by cell in an editor.
 
-    python docs/tutorial.py
+python docs/tutorial.py
 """
 
 # %% 1. Install: in a checkout, `pip install -e .`. This imports jaxgan and lists its experiments.
 import jaxgan
 
 for name, entry in jaxgan.experiments().items():
-    print(f"{name:28}{entry.dataset:45}{entry.cost}")
+    print(f"{name:28}{entry.dataset:55}{entry.cost}")
 
 # %% 2. Train a GAN on eight Gaussians on a ring. Settings are keyword arguments; the run is written to its workdir.
-run = jaxgan.train("r3gan/ring", workdir="runs/tutorial/ring", steps=1_500, batch_size=128, width=64)
+settings = {"batch_size": 128, "width": 64, "g_lr": 3e-3, "d_lr": 3e-3, "ema_half_life": 5_000.0}
+run = jaxgan.train("r3gan/ring", workdir="runs/tutorial/ring", steps=2_000, **settings)
 print(run.step, run.evaluate(samples=2_000)["eval/covered"], "of 8 modes")
 
 # %% 3. Draw samples: sample i depends on the seed and i alone. Points are float32 [N, 2], images uint8 [N, H, W, C].
@@ -34,11 +35,11 @@ gradient = jax.grad(lambda x: discriminator(x).sum())(points[:5])
 print(discriminator(points[:5]), gradient)
 
 # %% 7. Continue the run: the same settings with more steps. The result is that of an uninterrupted run, to the bit.
-run = jaxgan.train("r3gan/ring", workdir="runs/tutorial/ring", steps=2_000, batch_size=128, width=64)
+run = jaxgan.train("r3gan/ring", workdir="runs/tutorial/ring", steps=3_000, **settings)
 print(run.step, jaxgan.load("runs/tutorial/ring").step)
 
 # %% 8. Train several seeds in one program. Metrics are medians and quartiles, and the values of each seed.
-seeds = jaxgan.train("r3gan/ring", workdir="runs/tutorial/seeds", steps=1_000, batch_size=128, width=64, seeds=3)
+seeds = jaxgan.train("r3gan/ring", workdir="runs/tutorial/seeds", steps=1_000, seeds=3, **settings)
 print(seeds.evaluate(samples=1_000)["eval/covered"])
 
 # %% 9. Write a loss: two functions of logits that return what is minimised. This is the squared hinge.

@@ -42,10 +42,6 @@ def build(loss: AdversarialLoss, testbed: Testbed, config: Config) -> Experiment
 CONFIGS = testbeds.on_small(Config, plane={"g_lr": 1e-3, "d_lr": 1e-3})
 for name, loss, shows in (
     ("minimax", losses.minimax, "the zero-sum game: the generator's gradient vanishes where D rejects with certainty"),
-    (
-        "non_saturating",
-        losses.non_saturating,
-        "the loss used in practice: strong gradients, unstable mode coverage",
-    ),
+    ("non_saturating", losses.non_saturating, "the loss used in practice: strong gradients, but unstable modes"),
 ):
     testbeds.register_on(name, CONFIGS, paper=PAPER, shows=shows)(functools.partial(build, loss))

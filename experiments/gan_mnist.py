@@ -51,8 +51,8 @@ class Config(experiment.Config):
 def build_maxout(config: Config, latent: Latent, conditional: bool = False) -> Experiment:
     """Returns the experiment on MNIST of a ReLU generator and a maxout discriminator with dropout.
 
-    Both players use SGD with momentum. The discriminator's loss is half the cross-entropy; the factor
-    matters to SGD, as it would not to Adam.
+    Both players use SGD with momentum. The discriminator's loss is half the cross-entropy. The factor changes
+    the steps of SGD; it would not change those of Adam.
 
     Args:
         config: The settings.

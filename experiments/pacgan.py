@@ -9,8 +9,8 @@ variety. Otherwise this is the original GAN.
 The authors' script for points in the plane has layers of 400 units in the generator and of 200 in the discriminator,
 initial weights from N(0, 0.02^2), Adam with a learning rate of 1e-4, and 400,000 steps of 100 packs, which take hours.
 Here the layers have 64 and 32 units, and there are 20,000 steps. The standard deviation of the weights is scaled as
-1 / sqrt(width), so that activations keep their size, and the learning rate as 1 / width: over 20,000
-steps it adds up to as much as the authors' learning rate over 125,000 steps.
+1 / sqrt(width), so that activations keep their size, and the learning rate as 1 / width. The learning rates of 20,000
+steps add up to those of 125,000 steps of the authors.
 """
 
 import dataclasses

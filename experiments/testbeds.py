@@ -53,7 +53,7 @@ class ImageConfig(Config):
     bfloat16: bool = setting(False, "compute in bfloat16; parameters stay float32")
 
 
-DIFFAUG = augment.compose(augment.colour, augment.translation, augment.cutout)
+DIFFAUG = augment.always(augment.compose(augment.colour, augment.translation, augment.cutout))
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)

@@ -34,13 +34,14 @@ def test_training_step_in_bfloat16_is_close_to_float32(name, key):
 
     def step(dtype):
         game = two_player(
-            Network("generator", g_module, (input_spec(5), *labels), dtype),
-            Network("discriminator", d_module, (input_spec(8, 8, 3), *labels), dtype),
+            Network("generator", g_module, (input_spec(5),), labels, dtype=dtype),
+            Network("discriminator", d_module, (input_spec(8, 8, 3),), labels, dtype=dtype),
             losses.non_saturating,
-            lambda keys: prng.normal(keys, 5),
+            prng.normal_latent(5),
             g_optimizer=optax.sgd(0.01),
             d_optimizer=optax.sgd(0.01),
-            penalty=lambda critic, real, fake, key: 0.1 * penalties.r1(critic, real),
+            penalty=penalties.r1,
+            penalty_weight=0.1,
         )
         batch = {
             "real": jax.random.uniform(key, [16, 8, 8, 3], minval=-1.0),

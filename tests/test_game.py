@@ -67,8 +67,8 @@ def test_a_simultaneous_phase_keeps_the_buffers_that_an_earlier_phase_changed():
 
 def test_a_moving_average_follows_its_network():
     state = run(bilinear(ema={"x": lambda step: jnp.float32(0.75)}), 1)
-    np.testing.assert_allclose(state.ema["x"]["value"], 0.75 * 1 + 0.25 * 0.79, rtol=1e-6)
-    chex.assert_trees_all_equal(state.with_ema().params["x"], state.ema["x"])
+    np.testing.assert_allclose(state.ema["x"].params["value"], 0.75 * 1 + 0.25 * 0.79, rtol=1e-6)
+    chex.assert_trees_all_equal(state.with_ema().params["x"], state.ema["x"].params)
 
 
 def test_phases_are_due_by_every_start_and_stop():

@@ -32,7 +32,8 @@ def with_metrics(entry):
     """Returns the entry with named metrics during training."""
 
     def build(config):
-        evaluate = metrics.make_evaluator(("fd", "prdc", "balance"), load_digits)
+        measure = metrics.make_evaluator(("fd", "prdc", "balance"), load_digits)
+        evaluate = lambda samples, state: measure(samples)
         return dataclasses.replace(entry.build(config), evaluate=evaluate, data=load_digits)
 
     return dataclasses.replace(entry, build=build)

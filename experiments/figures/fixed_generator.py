@@ -110,7 +110,7 @@ def make_experiment(
         ),
         Source(constant_window(dict), batch),
         sample=lambda state, keys: jax.vmap(sample_pairs)(keys)[1],
-        evaluate=lambda samples: Evaluation({}),
+        evaluate=lambda samples, state: Evaluation({}),
         picture=picture,
         preview_count=2_000,
     )

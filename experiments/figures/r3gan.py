@@ -113,7 +113,7 @@ def toy2d() -> Figure:
         numbers: dict[str, Any] = {}
         for label, (run,) in runs.items():
             samples = [run.sample(5_000, member=m) for m in range(run.config.seeds)]
-            coverage = [run.experiment.evaluate(points).values for points in samples]
+            coverage = [run.experiment.evaluate(points, run.state).values for points in samples]
             numbers |= {f"{label} {key}": summarise_seeds([c[key] for c in coverage]) for key in coverage[0]}
             numbers[f"{label} samples"] = samples[0][:1_500]
         for name in DENSITIES:

@@ -56,7 +56,8 @@ def fig2() -> Figure:
         for name, examined in runs.items():
             members = range(examined[0].config.seeds)
             samples = [[run.sample(2_500, member=member) for run in examined] for member in members]
-            evaluate = lambda points, examined=examined: examined[0].experiment.evaluate(points).values
+            first = examined[0]
+            evaluate = lambda points, run=first: run.experiment.evaluate(points, run.state).values
             coverage = [[evaluate(points) for points in points_by_step] for points_by_step in samples]
             for key, column in (("covered", "modes"), ("high_quality", "near a mode"), ("mode_kl", "KL")):
                 by_seed[name, column] = np.array([[values[key] for values in by_step] for by_step in coverage])

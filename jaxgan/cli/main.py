@@ -15,7 +15,7 @@ import tyro
 
 from jaxgan.cli.explore import Data, List, Show
 from jaxgan.cli.figure import Figure, Report
-from jaxgan.cli.measure import Evaluate, Sample
+from jaxgan.cli.measure import Evaluate, Sample, sample_command
 from jaxgan.cli.train import Train, train_command
 from jaxgan.errors import UserError, command_name, did_you_mean
 from jaxgan.io.cache import cache_dir
@@ -90,7 +90,8 @@ def _parse(arguments: list[str]) -> Command:
             command, *rest = train_command(arguments[1:]), *arguments[2:]
             return tyro.cli(command, args=rest, prog=f"{program} train {arguments[1]}", config=options)
         prog = f"{program} train NAME" if verb == "train" else f"{program} {verb}"
-        return tyro.cli(VERBS[verb], args=arguments[1:], prog=prog, config=options)
+        kind = sample_command(arguments[1:]) if verb == "sample" else VERBS[verb]
+        return tyro.cli(kind, args=arguments[1:], prog=prog, config=options)
     if not verb.startswith("-"):
         raise UserError(f"no verb {verb!r}; {did_you_mean(verb, VERBS)}")
     choices = tuple(Annotated[kind, tyro.conf.subcommand(name)] for name, kind in VERBS.items())

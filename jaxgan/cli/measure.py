@@ -9,10 +9,10 @@ import numpy as np
 import tyro
 
 from jaxgan.cli import formatting
-from jaxgan.cli.train import use_data_dir
+from jaxgan.cli.train import from_setting_fields, setting_fields, use_data_dir
 from jaxgan.errors import UserError
 from jaxgan.render import pictures
-from jaxgan.runs.run import load
+from jaxgan.runs.run import load, read_config
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,15 +87,17 @@ class Sample:
     n: int = 64  # how many samples
     seed: int = 0  # seed of the samples
     member: int = 0  # which of the seeds that were trained together, from 0
+    classes: tuple[int, ...] = ()  # classes to draw from, in turn; all by default
     out: Path | None = None  # a .png or .npz file; WORKDIR/samples.png by default
 
-    def run(self) -> None:
-        """Writes the samples."""
+    def run(self, **options: Any) -> None:
+        """Writes the samples; `options` are those of the experiment."""
         out = self.out or self.workdir / "samples.png"
         if out.suffix not in (".png", ".npz"):
             raise UserError(f"--out {out} must end in .png or .npz")
         run = load(self.workdir)
-        samples = run.sample(self.n, self.seed, self.member)
+        labels = [self.classes[i % len(self.classes)] for i in range(self.n)] if self.classes else None
+        samples = run.sample(self.n, self.seed, self.member, labels, **options)
         try:
             if out.suffix == ".npz":
                 np.savez(out, samples=samples)
@@ -104,3 +106,22 @@ class Sample:
         except OSError as error:
             raise UserError(f"cannot write {out}: {error.strerror}") from error
         print(f"{out}: {self.n} samples of {run.entry.name} at step {run.step}")
+
+
+def sample_command(arguments: list[str]) -> Any:
+    """Returns the options of `sample WORKDIR`: those of `Sample`, and the sampling options of the run's experiment."""
+    if not arguments or not (Path(arguments[0]) / "config.json").exists():
+        return Sample
+    entry, config = read_config(Path(arguments[0]))
+    defaults = entry.build(config).sample_options
+    if defaults is None:
+        return Sample
+
+    def run(self: Any) -> None:
+        options = from_setting_fields(defaults, self)
+        self.sample_options.run(**{field.name: getattr(options, field.name) for field in dataclasses.fields(options)})
+
+    fields = [("sample_options", Sample, dataclasses.field()), *setting_fields(defaults)]
+    command = dataclasses.make_dataclass("sample", fields, namespace={"run": run})
+    command.__doc__ = Sample.__doc__
+    return command

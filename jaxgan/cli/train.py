@@ -58,24 +58,34 @@ def train_command(arguments: list[str]) -> Any:
         command = command_name()
         raise UserError(f"train which experiment? `{command} train NAME`; `{command} list` shows the names")
     entry = registry.get(arguments[0])
-    types = typing.get_type_hints(type(entry.config))
-    settings = [
+
+    def run(self: Any) -> None:
+        self.run_options.train(entry, from_setting_fields(entry.config, self))
+
+    run_options = ("run_options", Train, dataclasses.field(default=Train()))
+    fields = [run_options, *setting_fields(entry.config)]
+    command = dataclasses.make_dataclass("train", fields, namespace={"run": run})
+    command.__doc__ = f"{entry.shows} [{entry.paper}]"
+    return command
+
+
+def setting_fields(defaults: Any) -> list[tuple[str, Any, Any]]:
+    """Returns the fields of a dataclass of `setting`s for `dataclasses.make_dataclass`, with help for tyro."""
+    types = typing.get_type_hints(type(defaults))
+    return [
         (
             name,
             Annotated[types[name], tyro.conf.arg(help=metadata.get("help", ""))],
-            dataclasses.field(default=getattr(entry.config, name)),
+            dataclasses.field(default=getattr(defaults, name)),
         )
-        for name, metadata in setting_metadata(type(entry.config)).items()
+        for name, metadata in setting_metadata(type(defaults)).items()
     ]
 
-    def run(self: Any) -> None:
-        chosen = {name: getattr(self, name) for name, *_ in settings}
-        self.run_options.train(entry, dataclasses.replace(entry.config, **chosen))
 
-    run_options = ("run_options", Train, dataclasses.field(default=Train()))
-    command = dataclasses.make_dataclass("train", [run_options, *settings], namespace={"run": run})
-    command.__doc__ = f"{entry.shows} [{entry.paper}]"
-    return command
+def from_setting_fields(defaults: Any, command: Any) -> Any:
+    """Returns `defaults` with the values that `command` has in its fields from `setting_fields`."""
+    names = [field.name for field in dataclasses.fields(defaults)]
+    return dataclasses.replace(defaults, **{name: getattr(command, name) for name in names})
 
 
 def use_data_dir(data_dir: Path | None) -> None:

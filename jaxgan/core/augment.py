@@ -11,20 +11,27 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from jaxgan.core import prng
+from jaxgan.core.game import TrainState
 
-Augment = Callable[[Array, Array], Array]  # (images, key) -> images
+Transform = Callable[[Array, Array], Array]  # (images, key) -> images
+Augment = Callable[[TrainState, Array, Array], Array]  # (state, images, key) -> images
 
 
-def compose(*augments: Augment) -> Augment:
-    """Returns the augmentation that applies the given ones in order, each with independent draws."""
+def compose(*transforms: Transform) -> Transform:
+    """Returns the transformation that applies the given ones in order, each with independent draws."""
 
     def composed(images: Array, key: Array) -> Array:
         keys = prng.as_example_keys(key, len(images))
-        for n, augment in enumerate(augments):
-            images = augment(images, prng.fold_in(keys, n))
+        for n, transform in enumerate(transforms):
+            images = transform(images, prng.fold_in(keys, n))
         return images
 
     return composed
+
+
+def always(transform: Transform) -> Augment:
+    """Returns the augmentation that applies `transform` to all images, whatever the training state."""
+    return lambda state, images, key: transform(images, key)
 
 
 def brightness(images: Array, key: Array) -> Array:

@@ -25,6 +25,13 @@ Batch = Mapping[str, Array]
 Scalars = Mapping[str, Array]
 
 
+class Averages(NamedTuple):
+    """Moving averages of one network: of its parameters, and of its buffers such as batch statistics."""
+
+    params: Params
+    buffers: Buffers
+
+
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class TrainState:
@@ -36,14 +43,14 @@ class TrainState:
         buffers: Non-differentiable state by name: each network's (batch statistics, spectral vectors) and each of
             `Game.buffers` (an image pool, a moving anchor).
         opt_state: Optimizer state by player name.
-        ema: Moving averages of parameters by network name.
+        ema: Moving averages by network name.
     """
 
     step: Array
     params: dict[str, Params]
     buffers: dict[str, Buffers]
     opt_state: dict[str, optax.OptState]
-    ema: dict[str, Params]
+    ema: dict[str, Averages]
 
     def with_params(self, **params: Params) -> "TrainState":
         """Returns the state with the parameters of the given networks replaced."""
@@ -54,8 +61,9 @@ class TrainState:
         return dataclasses.replace(self, buffers={**self.buffers, **buffers})
 
     def with_ema(self) -> "TrainState":
-        """Returns the state with averaged parameters in place of the current ones, for sampling and evaluation."""
-        return self.with_params(**self.ema)
+        """Returns the state with averaged parameters and buffers in place of the current ones, for sampling."""
+        averaged = self.with_params(**{name: average.params for name, average in self.ema.items()})
+        return averaged.with_buffers(**{name: average.buffers for name, average in self.ema.items()})
 
 
 # (state, batch, key) -> (scalar to minimise, (state with updated buffers, scalars to log))
@@ -189,7 +197,7 @@ class Game:
         players: Players by name.
         phases: The updates, in order.
         buffers: Initial values of the objective's own buffers, as host arrays.
-        ema: decay(step) of the moving average, by network name.
+        ema: decay(step) of the moving averages, by network name.
         simultaneous: Whether all phases of a step see the parameters from before that step.
 
     Raises ValueError for unknown, duplicate or clashing names.
@@ -242,4 +250,5 @@ def init_state(game: Game, key: Array) -> TrainState:
     opt_state = {
         name: player.optimizer.init({n: params[n] for n in player.networks}) for name, player in game.players.items()
     }
-    return TrainState(jnp.int32(0), params, buffers, opt_state, {name: params[name] for name in game.ema})
+    ema = {name: Averages(params[name], buffers[name]) for name in game.ema}
+    return TrainState(jnp.int32(0), params, buffers, opt_state, ema)

@@ -54,7 +54,8 @@ def two_player(
         penalty_every: With a value above 1 the penalty is a phase of its own, every so many steps and so many times as
             heavy (lazy regularisation, Karras et al. 2020, appendix B).
         n_critic: Discriminator updates per generator update.
-        augment: Applied to everything that the discriminator sees, reals and fakes alike.
+        augment: (state, examples, example keys) -> examples, applied to everything that the discriminator sees, reals
+            and fakes alike.
         ema: decay(step) of the moving average of the generator's parameters. None keeps no average.
         simultaneous: Whether both players update from the parameters before the step.
     """
@@ -119,7 +120,7 @@ def forward_functions(
         return generator(state, z, *generator.extra_args(batch, _reserved_key(key, 0)))
 
     def discriminate(state: TrainState, x: Array, batch: Batch, key: Array) -> tuple[Any, TrainState]:
-        x = x if augment is None else augment(x, prng.example_keys(key, batch["index"]))
+        x = x if augment is None else augment(state, x, prng.example_keys(key, batch["index"]))
         return discriminator(state, x, *discriminator.extra_args(batch, _reserved_key(key, 0)))
 
     return generate, discriminate

@@ -11,7 +11,7 @@ import optax
 from jax import Array
 
 from jaxgan.core import axis
-from jaxgan.core.game import Batch, Buffers, Game, Params, Phase, Scalars, TrainState
+from jaxgan.core.game import Averages, Batch, Buffers, Game, Params, Phase, Scalars, TrainState
 from jaxgan.errors import UserError
 
 Update = Callable[[tuple[Phase, ...], TrainState, Batch, Array], tuple[TrainState, Scalars]]
@@ -82,8 +82,10 @@ def run_phase(
 
 def finish_step(game: Game, state: TrainState) -> TrainState:
     """Returns the state after a step: the moving averages follow the parameters, and the step is counted."""
-    decays = {name: decay(state.step) for name, decay in game.ema.items()}
-    ema = {n: optax.incremental_update(state.params[n], state.ema[n], 1.0 - d) for n, d in decays.items()}
+    ema = {}
+    for name, decay in game.ema.items():
+        current = Averages(state.params[name], state.buffers[name])
+        ema[name] = optax.incremental_update(current, state.ema[name], 1.0 - decay(state.step))
     return dataclasses.replace(state, step=state.step + 1, ema=ema)
 
 

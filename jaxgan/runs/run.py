@@ -50,7 +50,9 @@ class Run:
         """The states of the seeds that were trained together, one by one."""
         return sampling.split_seeds(self.state, self.config.seeds)
 
-    def sample(self, n: int, seed: int = 0, member: int = 0, labels: Sequence[int] | None = None) -> np.ndarray:
+    def sample(
+        self, n: int, seed: int = 0, member: int = 0, labels: Sequence[int] | None = None, **options: Any
+    ) -> np.ndarray:
         """Draws samples with averaged parameters: images uint8 [n, H, W, C], or points float32 [n, D].
 
         Sample i depends on `seed`, i and its label alone, not on n.
@@ -60,8 +62,9 @@ class Run:
             seed: Seed of the latents.
             member: Which of the seeds that were trained together, from 0.
             labels: The class of each sample, for class-conditional experiments. By default i % classes.
+            **options: Options that differ from `experiment.sample_options`.
 
-        Raises UserError for a value out of range.
+        Raises UserError for a value out of range, or an unknown option.
         """
         if n < 1:
             raise UserError(f"cannot draw {n} samples; ask for at least 1")
@@ -71,7 +74,8 @@ class Run:
             raise UserError(f"{self.entry.name} has no classes, so it takes no labels")
         if labels is not None and (len(labels) != n or not all(0 <= label < classes for label in labels)):
             raise UserError(f"labels must be {n} numbers from 0 to {classes - 1}")
-        return sampling.make_sampler(self.experiment)(self.seed_states[member], n, seed, labels)
+        sampler = sampling.make_sampler(self.experiment, self._sample_options(options))
+        return sampler(self.seed_states[member], n, seed, labels)
 
     def network(self, name: str, member: int = 0) -> Callable[..., Any]:
         """Returns a network as a function of its inputs, in evaluation mode, with averaged parameters if there are any.
@@ -101,6 +105,15 @@ class Run:
                 value = record.get(name)
                 column.append(value["seeds"] if isinstance(value, dict) else value)
         return {name: _log_column(column) for name, column in columns.items()}
+
+    def _sample_options(self, changes: dict[str, Any]) -> Any:
+        defaults = self.experiment.sample_options
+        known = [] if defaults is None else [field.name for field in dataclasses.fields(defaults)]
+        for name in changes:
+            if name not in known:
+                hint = f"; it has {', '.join(known)}" if known else ""
+                raise UserError(f"{self.entry.name} has no sampling option {name!r}{hint}")
+        return dataclasses.replace(defaults, **changes) if changes else defaults
 
     def _check_member(self, member: int) -> None:
         if not 0 <= member < self.config.seeds:

@@ -6,7 +6,7 @@ a discriminator, `target.experiment` for any other game.
 
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -94,7 +94,14 @@ class Target:
         game = games.two_player(g_network, d_network, loss, latent, **options)
         return self.experiment(game, g_network, latent, source or self.source(config.batch_size))
 
-    def experiment(self, game: Game, generator: Network, latent: Latent, source: Source) -> Experiment:
+    def experiment(
+        self,
+        game: Game,
+        generator: Network,
+        latent: Latent,
+        source: Source,
+        evaluate_state: Callable[[TrainState], Mapping[str, float]] = lambda state: {},
+    ) -> Experiment:
         """Returns the experiment of any game on this target.
 
         Args:
@@ -102,6 +109,7 @@ class Target:
             generator: Generates the samples, from `latent` and its extra inputs.
             latent: Draws the generator's first input from example keys.
             source: The game's batches.
+            evaluate_state: state -> metrics of the state alone, for example a convergence measure.
         """
         conditional = LABEL in generator.extra_inputs
 
@@ -109,11 +117,15 @@ class Target:
             noise = [keys] if NOISE_KEY in generator.extra_inputs else []
             return generator.bind(state, train=False)(latent(keys), *labels, *noise)
 
+        def evaluate(samples: np.ndarray, state: TrainState) -> Evaluation:
+            result = (self.evaluate_conditional if conditional else self.evaluate)(samples)
+            return result._replace(values={**result.values, **evaluate_state(state)})
+
         return Experiment(
             game,
             source,
             sample,
-            evaluate=self.evaluate_conditional if conditional else self.evaluate,
+            evaluate=evaluate,
             picture=self.picture,
             preview_count=self.preview_count,
             classes=self.classes if conditional else 0,

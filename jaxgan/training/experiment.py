@@ -10,7 +10,7 @@ import numpy as np
 from jax import Array
 from PIL import Image
 
-from jaxgan.core.game import Game
+from jaxgan.core.game import Game, TrainState
 from jaxgan.data.datasets import ImageData
 from jaxgan.data.sources import Source
 from jaxgan.errors import UserError
@@ -56,8 +56,8 @@ PERIOD_FIELDS = ("sample_every", "evaluate_every", "save_every")
 RESUMABLE_FIELDS = ("steps", "log_every", *PERIOD_FIELDS)  # A resumed run may change these: training does not.
 
 
-def setting_metadata(config: type[Config]) -> dict[str, Mapping[str, Any]]:
-    """Returns `help`, `low` and `high` of each setting, inherited where a subclass only changed the default."""
+def setting_metadata(config: type) -> dict[str, Mapping[str, Any]]:
+    """Returns `help`, `low` and `high` of each field, inherited where a subclass only changes a default."""
     own: dict[str, Mapping[str, Any]] = {}
     for cls in reversed(config.__mro__):
         for field in getattr(cls, "__dataclass_fields__", {}).values():
@@ -103,19 +103,23 @@ class Experiment:
     Attributes:
         game: The networks, players and phases.
         source: The batches that the game is trained on.
-        sample: Pure function (state, keys [N], *labels [N]) -> samples [N, ...]; labels only if `classes` is not 0.
-        evaluate: Measures samples as `training.sampling.to_uint8` returns them.
+        sample: Pure function (state, keys [N], *labels [N], **options) -> samples [N, ...]; labels only if `classes` is
+            not 0. Options are the fields of `sample_options`.
+        evaluate: (samples, state) -> metrics of samples as `training.sampling.to_uint8` returns them, and of the state.
         picture: Draws samples in one image.
         preview_count: How many samples a preview shows.
         classes: Number of classes that can be requested; sample i has class i % classes unless labels are given.
         data: split name -> the real images that samples are compared with, if there are any.
+        sample_options: None, or a frozen dataclass of `setting` fields with the default options of `sample`, such as a
+            truncation, or which of several generators to use.
     """
 
     game: Game
     source: Source
     sample: Callable[..., Array]
-    evaluate: Callable[[np.ndarray], Evaluation]
+    evaluate: Callable[[np.ndarray, TrainState], Evaluation]
     picture: Callable[[np.ndarray], Image.Image]
     preview_count: int = 64
     classes: int = 0
     data: Callable[[str], ImageData] | None = None
+    sample_options: Any = None

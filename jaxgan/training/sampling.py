@@ -21,16 +21,22 @@ Sampler = Callable[..., np.ndarray]
 
 
 @functools.lru_cache(8)  # Previews, evaluations and `Run.sample` share one compiled sampler.
-def make_sampler(experiment: Experiment) -> Sampler:
+def make_sampler(experiment: Experiment, options: Any = None) -> Sampler:
     """Returns `sample(state, n, seed, labels=None) -> samples [n, ...]`, which uses averaged parameters.
 
-    Sample i depends on the state, `seed`, i and its label alone. Images are uint8, see `to_uint8`.
+    Sample i depends on the state, `seed`, i, its label and the options alone. Images are uint8, see `to_uint8`.
+
+    Args:
+        experiment: The experiment.
+        options: A dataclass like `experiment.sample_options`, which is the default.
     """
+    options = options or experiment.sample_options
+    option_values = {} if options is None else {f.name: getattr(options, f.name) for f in dataclasses.fields(options)}
 
     @jax.jit
     def sample_chunk(state: TrainState, seed: Array, start: Array, *labels: Array) -> Array:
         keys = prng.example_keys(jax.random.key(seed), start + jnp.arange(CHUNK))
-        return experiment.sample(state.with_ema(), keys, *labels)
+        return experiment.sample(state.with_ema(), keys, *labels, **option_values)
 
     def sample(state: TrainState, n: int, seed: int, labels: Sequence[int] | None = None) -> np.ndarray:
         all_labels = np.int32(labels) if labels is not None else cyclic_labels(experiment, n)
@@ -71,7 +77,7 @@ def evaluate_state(
         protocols: How each metric was measured, by name.
     """
     sampler = make_sampler(experiment)
-    evaluations = [experiment.evaluate(sampler(one, n, seed)) for one in split_seeds(state, seeds)]
+    evaluations = [experiment.evaluate(sampler(one, n, seed), one) for one in split_seeds(state, seeds)]
     names = evaluations[0].values
     stacked = {name: np.array([evaluation.values[name] for evaluation in evaluations]) for name in names}
     values = {f"eval/{name}": summarise_seeds(v if seeds > 1 else v[0]) for name, v in stacked.items()}
