@@ -41,7 +41,7 @@ def entries() -> Mapping[str, Rows]:
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """Runs benchmarks.
+    """Time whole training steps and parts of this project.
 
     Whole training steps, compared with PyTorch if torch is installed: ring_mlp_128, ring_mlp_32, ring_mlp_32_seeds_8,
     mnist_mlp, dcgan_wgan_gp, dcgan_r1, dcgan_none, sngan_resnet_hinge, r3gan_r1_r2. Of this project alone: price (cost
@@ -53,24 +53,23 @@ class Options:
     json: Path | None = None  # file to which the rows are written, after each one
     tiny: bool = False  # run everything once on small inputs, to test that it runs; the numbers mean nothing
 
-
-def main(options: Options) -> None:
-    """Runs the benchmarks and prints each row as a line of JSON. Raises UserError for an unknown name."""
-    known, rows = entries(), []
-    for name in options.names:
-        if name not in known:
-            raise UserError(f"no benchmark {name!r}; {did_you_mean(name, known)}")
-    environment = {
-        "hardware": hardware(),
-        "versions": versions() | _torch_version(),
-        "date": datetime.date.today().isoformat(),
-    }
-    for name in options.names or known:
-        for row in known[name](options.tiny):
-            print(json.dumps(row), flush=True)
-            rows.append(row | environment)
-            if options.json:
-                options.json.write_text(json.dumps(rows, indent=2) + "\n")
+    def run(self) -> None:
+        """Runs the benchmarks and prints each row as a line of JSON. Raises UserError for an unknown name."""
+        known, rows = entries(), []
+        for name in self.names:
+            if name not in known:
+                raise UserError(f"no benchmark {name!r}; {did_you_mean(name, known)}")
+        environment = {
+            "hardware": hardware(),
+            "versions": versions() | _torch_version(),
+            "date": datetime.date.today().isoformat(),
+        }
+        for name in self.names or known:
+            for row in known[name](self.tiny):
+                print(json.dumps(row), flush=True)
+                rows.append(row | environment)
+                if self.json:
+                    self.json.write_text(json.dumps(rows, indent=2) + "\n")
 
 
 def _torch_version() -> dict[str, str]:
@@ -81,4 +80,4 @@ def _torch_version() -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Options, prog="python -m benchmarks"))
+    tyro.cli(Options, prog="python -m benchmarks").run()

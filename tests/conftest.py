@@ -1,7 +1,10 @@
 """Eight simulated devices, no implicit broadcasts or promotions, bounded memory, and no stray processes."""
 
 import contextlib
+import dataclasses
+import functools
 import gc
+import json
 import os
 import signal
 import subprocess
@@ -15,7 +18,10 @@ os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", os.path.join(tempfile.gettemp
 import jax
 import pytest
 
+from jaxgan.runs.registry import Entry
 from jaxgan.training import sampling, trainer
+from jaxgan.training.devices import Devices
+from jaxgan.training.experiment import identity_fields
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
@@ -56,6 +62,38 @@ def start_process() -> Iterator[Start]:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
+
+
+@pytest.fixture(scope="module")
+def share_programs() -> Iterator[Callable[[Entry], Entry]]:
+    """A function that changes an entry so that its runs with equal settings share their compiled programs."""
+    build_loop, compile_step = trainer.build_loop, Devices.compile_step
+
+    def memoise(function, key_of):
+        results = {}
+
+        def memoised(*args, **kwargs):
+            key = key_of(*args, **kwargs)
+            if key not in results:
+                results[key] = function(*args, **kwargs)
+            return results[key]
+
+        return memoised
+
+    def build_shared_loop(experiment, config):
+        loop = build_loop(experiment, config)
+        return loop._replace(part=functools.cache(loop.part))
+
+    def share(entry: Entry) -> Entry:
+        identity = lambda config: json.dumps(identity_fields(config), sort_keys=True)
+        return dataclasses.replace(entry, build=memoise(entry.build, identity))
+
+    with pytest.MonkeyPatch.context() as patch:
+        loop_key = lambda experiment, config: (experiment, config.batch_size, config.seeds)
+        step_key = lambda devices, step, sharded=False, options=None: (devices, step, repr(options))
+        patch.setattr(trainer, "build_loop", memoise(build_shared_loop, loop_key))
+        patch.setattr(Devices, "compile_step", memoise(compile_step, step_key))
+        yield share
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,4 +1,4 @@
-"""The command line, as a person meets it."""
+"""The command line: its verbs, their output and their errors."""
 
 import dataclasses
 import json
@@ -11,17 +11,17 @@ import pytest
 from helpers import NAMES
 from PIL import Image
 
-import launch
+from jaxgan.cli.main import main
 from jaxgan.errors import TrainingDiverged
 from jaxgan.reports import figures
 from jaxgan.reports.figures import Claim
-from jaxgan.runs import registry
+from jaxgan.training.experiment import PERIOD_FIELDS
 
 
 def run(capsys, *words):
-    """Exit code, stdout and stderr of a call."""
+    """Returns exit code, stdout and stderr of a call."""
     try:
-        code = launch.main([str(word) for word in words])
+        code = main([str(word) for word in words])
     except SystemExit as error:
         code = error.code
     out, err = capsys.readouterr()
@@ -32,8 +32,8 @@ def run(capsys, *words):
 @pytest.fixture(scope="module")
 def workdir(tmp_path_factory):
     path = tmp_path_factory.mktemp("runs") / "digits"
-    quick = ["--steps=10", *(f"--{name.replace('_', '-')}=5" for name in ("log_every", *registry.PERIODS))]
-    assert launch.main(["train", "r3gan/digits", "--workdir", str(path), "--batch-size=16", *quick]) == 0
+    quick = ["--steps=10", *(f"--{name.replace('_', '-')}=5" for name in ("log_every", *PERIOD_FIELDS))]
+    assert main(["train", "r3gan/digits", "--workdir", str(path), "--batch-size=16", *quick]) == 0
     return path
 
 
@@ -43,7 +43,7 @@ def test_list(capsys):
     assert all(name in out for name in NAMES)
     rows = json.loads(run(capsys, "list", "--json")[1])
     assert [row["name"] for row in rows] == NAMES
-    assert all(row[field] for row in rows for field in ("paper", "dataset", "shows", "cost"))
+    assert all(row[field] for row in rows for field in ("task", "paper", "dataset", "shows", "hardware"))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -52,8 +52,81 @@ def test_show(capsys, name):
     assert code == 0
     assert all(word in out for word in ("config", "networks", "generator", "discriminator", "phases"))
     about = json.loads(run(capsys, "show", name, "--json")[1])
-    assert all(row["help"] for row in about["config"])
-    assert all(row["parameters"] > 0 and row["owner"] for row in about["networks"])
+    assert all(row["meaning"] for row in about["config"])
+    assert all(row["parameters"] > 0 and row["player"] for row in about["networks"])
+
+
+def test_list_is_filtered(capsys):
+    _, out, _ = run(capsys, "list", "--task", "translation")
+    assert "TRANSLATION" in out
+    assert "cyclegan/plane" in out
+    assert "r3gan" not in out
+    names = lambda *options: {row["name"] for row in json.loads(run(capsys, "list", "--json", *options)[1])}
+    assert names("--paper", "1704.00028") == {
+        name for name in NAMES if name in ("wgan_gp/cifar10",) or is_wgan_gp(name)
+    }
+    assert "dcgan/mnist" not in names("--max-minutes", "5")
+    code, _, err = run(capsys, "list", "--task", "translatoin")
+    assert code == 2
+    assert "did you mean translation" in err
+
+
+def is_wgan_gp(name):
+    return name.startswith("wgan_gp/") and name != "wgan_gp/dirac"
+
+
+OWN_EXPERIMENT = """
+from jaxgan.core import losses, prng
+from jaxgan.data import synthetic
+from jaxgan.networks import mlp
+from jaxgan.runs import registry, targets
+from jaxgan.training.experiment import Config
+import optax
+
+@registry.register(
+    "mine/ring", Config(), paper="Mine 2026", dataset="a ring", shows="a file of my own", task="2-D", minutes=1
+)
+def build(config):
+    networks = mlp.Generator((2,), 16, depth=1), mlp.Critic(16, depth=1)
+    adam = optax.adam(1e-3)
+    target = targets.density(synthetic.ring())
+    return target.two_player(
+        config, *networks, losses.hinge, prng.normal_latent(2), g_optimizer=adam, d_optimizer=adam
+    )
+"""
+
+
+def test_an_experiment_in_a_file_outside_the_checkout(tmp_path):
+    (tmp_path / "my_experiments.py").write_text(OWN_EXPERIMENT)
+    periods = [f"--{name.replace('_', '-')}=5" for name in ("log_every", *PERIOD_FIELDS)]
+    train = ["train", "mine/ring", "--steps=10", "--batch-size=16", *periods, "--import", "my_experiments.py"]
+    sample = ["sample", "runs/mine/ring", "--n", "4", "--import", "my_experiments.py"]
+    for words in (train, sample):
+        command = [sys.executable, "-m", "jaxgan", *words]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600, check=False)
+        assert done.returncode == 0, done.stderr
+    assert (tmp_path / "runs/mine/ring/samples.png").exists()
+    assert (
+        "jaxgan report runs/mine/ring"
+        in subprocess.run(
+            [sys.executable, "-m", "jaxgan", *train],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=True,
+        ).stdout
+    )
+
+
+@pytest.mark.parametrize("text", ["import nothing_of_that_name", None])
+def test_a_file_that_cannot_be_imported_is_named(capsys, tmp_path, text):
+    path = tmp_path / "broken.py"
+    if text:
+        path.write_text(text)
+    code, _, err = run(capsys, "list", "--import", path)
+    assert code == 2
+    assert f"--import {path}" in err
 
 
 def test_show_counts_parameters(capsys):
@@ -68,16 +141,16 @@ def test_show_counts_parameters(capsys):
     [
         (["trian", "r3gan/ring"], "did you mean train?"),
         (["train", "r3gan/rign"], "did you mean r3gan/ring"),
-        (["train"], "train what?"),
+        (["train"], "train which experiment?"),
         (["show", "ring"], "/ring"),
         (["train", "r3gan/ring", "--gama", "3"], "--gamma"),
         (["train", "r3gan/ring", "--steps", "ten"], "invalid"),
         (["train", "r3gan/ring", "--steps", "0"], "steps 0 must be at least 1"),
-        (["train", "r3gan/ring", "--gamma", "-1"], "gamma -1.0 must be a finite number, not below 0"),
+        (["train", "r3gan/ring", "--gamma", "-1"], "gamma -1.0 must be a finite number of at least 0"),
         (["train", "r3gan/ring", "--gamma", "nan"], "gamma nan must be a finite number"),
         (["train", "r3gan/ring", "--seeds", "0"], "seeds 0 must be at least 1"),
         (["train", "r3gan/ring", "--save-every", "700"], "must be a multiple of log_every 500; use 500 or 1000"),
-        (["train", "r3gan/ring", "--devices", "9"], "9 devices asked for; there are 8"),
+        (["train", "r3gan/ring", "--devices", "9"], "9 devices requested, but there are 8"),
         (["train", "r3gan/ring", "--parallel", "mpi"], "shard_map"),
         (["evaluate", "nowhere"], "nowhere is not a work directory"),
         (["sample", "nowhere"], "nowhere is not a work directory"),
@@ -109,18 +182,18 @@ def test_evaluate(capsys, workdir):
     code, out, _ = run(capsys, "evaluate", workdir, "--samples", 200)
     assert code == 0
     assert "classes" in out
-    found = json.loads(run(capsys, "evaluate", workdir, "--samples", 200, "--json")[1])
-    assert found["samples"] == 200
-    assert {"eval/classes", "step", "hash", "versions", "sample_seed", "name"} <= set(found)
+    record = json.loads(run(capsys, "evaluate", workdir, "--samples", 200, "--json")[1])
+    assert record["samples"] == 200
+    assert {"eval/classes", "step", "hash", "versions", "sample_seed", "name"} <= set(record)
     assert len((workdir / "evaluations.jsonl").read_text().splitlines()) == 2
 
 
-def test_evaluate_by_name_says_what_is_missing(capsys, workdir):
-    written = (workdir / "evaluations.jsonl").read_text()
-    code, _, err = run(capsys, "evaluate", workdir, "--metrics", "fd", "--samples", 200)
-    assert code == 2
-    assert "names no images that its samples could be compared with" in err
-    assert (workdir / "evaluations.jsonl").read_text() == written
+def test_evaluate_by_name(capsys, workdir):
+    code, out, _ = run(capsys, "evaluate", workdir, "--metrics", "balance", "--samples", 200)
+    assert code == 0
+    assert "class_kl" in out
+    records = [json.loads(line) for line in (workdir / "evaluations.jsonl").read_text().splitlines()]
+    assert {"classes", "smallest_class", "class_kl"} <= {record.get("metric") for record in records}
 
 
 def test_a_run_is_reported(capsys, workdir):
@@ -142,7 +215,7 @@ def test_sample(capsys, workdir, tmp_path):
     assert "ask for at least 1" in err
     code, _, err = run(capsys, "sample", workdir, "--member", 1)
     assert code == 2
-    assert "there is no member 1" in err
+    assert "member 1 is not in" in err
 
 
 def test_figures_are_listed_made_and_reported(capsys, tmp_path, monkeypatch):
@@ -163,7 +236,7 @@ def test_figures_are_listed_made_and_reported(capsys, tmp_path, monkeypatch):
     assert run(capsys, "report", "--out", "page")[0] == 0
     page = (tmp_path / "page" / "report.html").read_text()
     assert "✓ holds" in page
-    assert "python launch.py figure gan/saturation" in page
+    assert "jaxgan figure gan/saturation" in page
     assert "| `figure gan/saturation` |" in (tmp_path / "page" / "claims.md").read_text()
     assert not re.search(r'(src|href)="(?!data:|#)', page)  # It needs no other file.
 
@@ -208,7 +281,7 @@ def test_a_folder_of_images_is_described(capsys, tmp_path, monkeypatch):
     assert about["left_out"] == {"b.txt": "is not named as an image"}
     code, _, err = run(capsys, "data", tmp_path / "photos")
     assert code == 2
-    assert "say to which --size" in err
+    assert "give the --size" in err
     assert run(capsys, "data", tmp_path / "photos", "--size", 16, "--refuse")[0] == 2
 
 
@@ -235,4 +308,4 @@ def test_a_missing_data_set_is_answered_with_the_command_that_prepares_it(capsys
     monkeypatch.setenv("JAXGAN_DATA_DIR", "")  # To be put back.
     code, _, err = run(capsys, "train", "dcgan/mnist", "--workdir", tmp_path / "run", "--data-dir", tmp_path / "data")
     assert code == 2
-    assert f"`python launch.py data mnist --data-dir {tmp_path / 'data'}` prepares it" in err
+    assert f"`jaxgan data mnist --data-dir {tmp_path / 'data'}` prepares it" in err

@@ -1,122 +1,180 @@
-"""What every registered experiment keeps: who moves, on how many devices, and a resume to the bit."""
+"""Properties of every registered experiment: updates, devices, resuming, accelerators, settings."""
 
+import dataclasses
 import json
-import subprocess
 import sys
 
+import chex
 import jax
 import numpy as np
 import pytest
-from helpers import NAMES, gap, held, play, same, sgd, small, there
+from helpers import NAMES, first_window_data, is_prepared, max_difference, short_run, train_steps, with_sgd
 
 import jaxgan
-from jaxgan.core import axis
 from jaxgan.core.game import init_state
 from jaxgan.core.update import make_update
-from jaxgan.runs import registry, run
+from jaxgan.data import datasets
+from jaxgan.data.datasets import Dataset
+from jaxgan.runs import registry
+from jaxgan.runs.run import train_entry
+from jaxgan.training import sampling, trainer
+from jaxgan.training.accumulator import ScalarAccumulator
 from jaxgan.training.devices import Devices
-from jaxgan.training.trainer import train
+from jaxgan.training.experiment import config_hash
+from jaxgan.training.loop import LoopInputs, LoopState, build_loop, run_key
 
 TESTBEDS = ("dirac", "ring", "grid", "swiss_roll", "digits", "digits_conv")
 METHODS = ("minimax", "non_saturating", "wgan", "wgan_gp", "r3gan")
-IMAGES = [n for n in NAMES if n.split("/")[1] in ("mnist", "cifar10", "stacked_mnist", "own")]
-# What is like no other, on data that may not be there.
-REAL = [
-    pytest.param(n, marks=pytest.mark.skipif(not there("mnist"), reason="MNIST is not prepared in $JAXGAN_DATA_DIR"))
+LARGE = [n for n in NAMES if n.split("/")[1] in ("mnist", "cifar10", "stacked_mnist", "own")]
+SMALL = [n for n in NAMES if n not in LARGE]
+# Every method and every testbed at least once.
+EACH_METHOD = [n for n in SMALL if n.split("/")[0] not in METHODS[:-1] or n.endswith("/ring")]
+# Games of each structure: two, three and four networks, labels, buffers of the game and of a network.
+STRUCTURES = ("r3gan", "cgan", "infogan", "cyclegan", "pacgan", "sngan")
+EACH_STRUCTURE = [n for n in EACH_METHOD if n.split("/")[0] in STRUCTURES]
+MNIST = [
+    pytest.param(n, marks=pytest.mark.skipif(not is_prepared("mnist"), reason="MNIST is not in $JAXGAN_DATA_DIR"))
     for n in ("cgan/mnist", "pacgan/stacked_mnist")
 ]
-PLAYED = [n for n in NAMES if n not in IMAGES]
-# Every method and every testbed at least once, and whatever is not one of their pairs; for what compiles much.
-SOME = [n for n in PLAYED if n.split("/")[0] not in METHODS[:-1] or n.endswith("/ring")]
-# Games of every structure: of two, three and four networks, with labels, with buffers, with state in a network.
-FEW = [n for n in SOME if n.split("/")[0] in ("r3gan", "cgan", "infogan", "cyclegan", "pacgan", "sngan")]
 
 
 def test_each_method_is_registered_on_each_testbed():
     assert {f"{method}/{testbed}" for method in METHODS for testbed in TESTBEDS} <= set(NAMES)
 
 
-@pytest.mark.parametrize("name", IMAGES)
-def test_experiments_on_large_images_fit_together(name):
-    """Traced, not run, and without the data."""
+@pytest.mark.parametrize("name", NAMES)
+def test_settings_have_help_and_convolutional_networks_are_declared(name):
     entry = registry.get(name)
-    experiment, rounds = run.build(entry, entry.config)
-    shape = (*experiment.game.networks[1].inputs[0].shape[1:3], 3 if name.endswith(("cifar10", "own")) else 1)
-    arrays = {
-        "real": jax.ShapeDtypeStruct((60_000, *shape), np.uint8),
-        "label": jax.ShapeDtypeStruct((60_000,), "int32"),
-    }
-    assert {f"{phase.name}/loss" for phase in experiment.game.phases} <= set(rounds.names(arrays))
-    keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), 4))
-    labels = [jax.ShapeDtypeStruct((4,), "int32")] if experiment.classes else []
-    state = jax.eval_shape(rounds.start, jax.eval_shape(lambda: jax.random.key(0)))
-    channels = 3 if not name.endswith("/mnist") else 1
-    assert jax.eval_shape(experiment.sample, state, keys, *labels).shape == (4, *shape[:2], channels)
+    assert all(len(text) > 5 for text in registry.field_help(type(entry.config)).values())
+    for network in entry.build(entry.config).game.networks:
+        params, _ = jax.eval_shape(network.init, jax.random.key(0))
+        kernels = [x for path, x in jax.tree_util.tree_leaves_with_path(params) if path[-1].key == "kernel"]
+        assert network.convolutional == any(kernel.ndim > 2 for kernel in kernels), network.name
 
 
-@pytest.mark.parametrize("name", SOME)
-def test_only_the_phases_player_moves(name):
-    entry, config = small(name)
+@pytest.mark.parametrize(
+    ("name", "digits"),
+    [
+        ("r3gan/ring", "f05c812e"),
+        ("dcgan/mnist", "77bc77a9"),
+        ("cgan/mnist", "585a19fa"),
+        ("cyclegan/plane", "76f9b82c"),
+    ],
+)
+def test_the_hash_of_a_config_is_stable(name, digits):
+    """A change of these hashes makes earlier results incomparable and the cached runs of figures useless."""
+    assert config_hash(name, registry.get(name).config) == digits
+
+
+@pytest.fixture
+def zero_images(monkeypatch, tmp_path):
+    """Replaces the TFDS data sets by images of zeros."""
+
+    def zeros(name, *_, **__):
+        shape = (28, 28, 1) if "mnist" in name else (32, 32, 3)
+        return Dataset(name, np.zeros((64, *shape), np.uint8), np.zeros(64, np.int32), tuple("0123456789"))
+
+    monkeypatch.setattr(datasets, "prepared_folder", lambda name, directory=None: tmp_path)
+    monkeypatch.setattr(datasets, "cached_dataset", lambda name, files, read: (zeros(name), None))
+    monkeypatch.setattr(datasets, "open_tfds", zeros)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_loop_lowers_for_gpu_and_tpu(name, zero_images, monkeypatch):
+    """The formulations for accelerators are traced at the default settings and lowered, but not compiled."""
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    entry = registry.get(name)
+    experiment = entry.build(entry.config)
+    loop, data, key = build_loop(experiment, entry.config), first_window_data(experiment.source), run_key(entry.config)
+    trainer.check_shapes(experiment, entry.config, data)
+    names = loop.scalar_names(data)
+    assert {f"{phase.name}/loss" for phase in experiment.game.phases if phase.player} <= set(names)
+    carry = LoopState(jax.eval_shape(loop.init, key), ScalarAccumulator.zeros(names, entry.config.seeds))
+    traced = jax.jit(loop.run_steps).trace(carry, LoopInputs(data, key, np.int32(1)))
+    for platform in ("cuda", "tpu"):
+        traced.lower(lowering_platforms=(platform,))
+
+
+@pytest.mark.parametrize("name", EACH_METHOD)
+def test_a_phase_changes_the_networks_of_its_player_alone(name):
+    """Traced: what a phase must not change is the same variable before and after."""
+    entry, config = short_run(name)
     experiment = entry.build(config)
-    game, update = experiment.game, make_update(experiment.game)
-    state = jax.jit(lambda key: init_state(game, key))(jax.random.key(0))
-    batch = experiment.source.batch(held(experiment.source), jax.random.key(1), state.step, axis.global_indices(16))
+    game, update, data = experiment.game, make_update(experiment.game), first_window_data(experiment.source)
+    state = jax.eval_shape(lambda: init_state(game, jax.random.key(0)))
     for phase in game.phases:
-        after, metrics = jax.jit(lambda state, batch: update((phase,), state, batch, jax.random.key(2)))(state, batch)
-        assert all(np.isfinite(m) for m in metrics.values())
+
+        def step(state, phase=phase):
+            batch = experiment.source.batch(data, jax.random.key(1), state.step, np.arange(16))
+            return update((phase,), state, batch, jax.random.key(2))[0]
+
+        program = jax.make_jaxpr(step)(state).jaxpr
+        before, after = (jax.tree.unflatten(jax.tree.structure(state), v) for v in (program.invars, program.outvars))
+        unchanged = jax.tree.map(lambda a, b: a is b, before, after)
         for network in game.networks:
-            if network.name in game.players[phase.player].networks:
-                assert not same(after.params[network.name], state.params[network.name])
-            else:
-                assert same(after.params[network.name], state.params[network.name])
-        others = {p: opt for p, opt in state.opt_state.items() if p != phase.player}
-        assert same({p: after.opt_state[p] for p in others}, others)
+            trained = phase.player is not None and network.name in game.players[phase.player].networks
+            assert set(jax.tree.leaves(unchanged.params[network.name])) == {not trained}, (phase.name, network.name)
+        others = [opt_state for player, opt_state in unchanged.opt_state.items() if player != phase.player]
+        assert all(jax.tree.leaves(others))
 
 
-@pytest.mark.parametrize("name", PLAYED + REAL)
+@pytest.mark.parametrize("name", SMALL)
+def test_a_resumed_run_equals_one_that_was_never_stopped(tmp_path, name, share_programs, monkeypatch):
+    monkeypatch.setattr(trainer.Monitor, "draw_preview", lambda *_: None)
+    monkeypatch.setattr(sampling, "evaluate_state", lambda *_, **__: ({}, {}))
+    entry, config = short_run(name, steps=8, save_every=4, sample_every=4, evaluate_every=4, log_every=4)
+    entry = share_programs(entry)
+    train_entry(entry, dataclasses.replace(config, steps=4), tmp_path / "resumed", 1)
+    resumed, whole = (train_entry(entry, config, tmp_path / folder, 1) for folder in ("resumed", "whole"))
+    chex.assert_trees_all_equal(resumed.state, whole.state, strict=True)
+
+
+@pytest.mark.parametrize("name", EACH_METHOD + MNIST)
 def test_one_device_and_eight_agree(name):
-    entry, config = small(name, **({"width": 24} if name in IMAGES else {}))
-    experiment = sgd(entry).build(config)
-    one, eight = (play(experiment, config, Devices.take(n), steps=10) for n in (1, 8))
+    entry, config = short_run(name, **({"width": 24} if name in LARGE else {}))
+    experiment = with_sgd(entry).build(config)
+    one, eight = (train_steps(experiment, config, Devices.all(n), steps=10) for n in (1, 8))
     start = jax.jit(lambda key: init_state(experiment.game, key))(jax.random.key(0))
-    assert gap(one.params, start.params) > 1e-4
-    assert gap(eight, one) < 1e-5
+    assert max_difference(one.params, start.params) > 1e-4
+    chex.assert_trees_all_close(eight, one, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", FEW)
+@pytest.mark.parametrize("name", EACH_STRUCTURE)
 def test_pmap_and_shard_map_agree(name):
-    entry, config = small(name)
-    experiment = sgd(entry).build(config)
-    pmap, shard_map = (play(experiment, config, Devices.take(8, how), steps=10) for how in ("pmap", "shard_map"))
-    assert gap(pmap, shard_map) < 1e-5
+    entry, config = short_run(name)
+    experiment = with_sgd(entry).build(config)
+    states = [train_steps(experiment, config, Devices.all(8, mode), steps=10) for mode in ("pmap", "shard_map")]
+    chex.assert_trees_all_close(*states, rtol=0, atol=1e-5)
 
 
 RESUME = """
 import sys, pathlib, warnings
 warnings.simplefilter("error")
 sys.path.insert(0, "tests")
-from helpers import small
-from jaxgan.parallel import Devices
-from jaxgan.train import train
+from helpers import short_run
+from jaxgan.runs.run import train_entry
 root, seeds = pathlib.Path(sys.argv[1]), int(sys.argv[2])
 for name in sys.argv[3:]:
-    train(*small(name, steps=10, seeds=seeds), root / name, Devices.take(1))
+    train_entry(*short_run(name, steps=10, seeds=seeds), root / name, 1)
 """
 
 
-@pytest.mark.parametrize("dataset", sorted({name.split("/")[1] for name in FEW}))
+@pytest.mark.parametrize("dataset", sorted({name.split("/")[1] for name in EACH_STRUCTURE}))
 @pytest.mark.parametrize("seeds", [1, 2])
-def test_a_resumed_run_is_equal_to_the_bit(tmp_path, dataset, seeds):
-    names = [name for name in FEW if name.endswith(f"/{dataset}")][: None if seeds == 1 else 1]
+def test_a_run_that_is_resumed_by_another_process_equals_one_that_was_never_stopped(
+    tmp_path, dataset, seeds, start_process
+):
+    names = [name for name in EACH_STRUCTURE if name.endswith(f"/{dataset}")][: None if seeds == 1 else 1]
     for name in names:
-        train(*small(name, steps=5, seeds=seeds), tmp_path / "halves" / name, Devices.take(1))
-    words = [sys.executable, "-c", RESUME, str(tmp_path / "halves"), str(seeds), *names]
-    subprocess.run(words, check=True, timeout=600)
+        train_entry(*short_run(name, steps=5, seeds=seeds), tmp_path / "resumed" / name, 1)
+    process = start_process([sys.executable, "-c", RESUME, str(tmp_path / "resumed"), str(seeds), *names])
+    _, stderr = process.communicate(timeout=600)
+    assert process.returncode == 0, stderr
     for name in names:
-        whole = train(*small(name, steps=10, seeds=seeds), tmp_path / "whole" / name, Devices.take(1))
-        halves = jaxgan.load(tmp_path / "halves" / name)
-        assert halves.step == 10
-        assert same(halves.state, whole.state), name
-        logs = [(tmp_path / half / name / "metrics.jsonl").read_text().splitlines() for half in ("halves", "whole")]
+        whole = train_entry(*short_run(name, steps=10, seeds=seeds), tmp_path / "whole" / name, 1)
+        resumed = jaxgan.load(tmp_path / "resumed" / name)
+        assert resumed.step == 10
+        chex.assert_trees_all_equal(resumed.state, whole.state)
+        logs = [(tmp_path / half / name / "metrics.jsonl").read_text().splitlines() for half in ("resumed", "whole")]
         a, b = ([json.loads(line) | {"seconds": 0} for line in log] for log in logs)
         assert a == b

@@ -1,4 +1,4 @@
-"""Figures: every one of them is made, and what takes seconds is judged."""
+"""Figures: all of them can be made, and the claims of those that need no training hold."""
 
 import dataclasses
 import json
@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from helpers import there
+from helpers import is_prepared
 from PIL import Image
 
 from jaxgan.errors import UserError
@@ -21,12 +21,12 @@ ALL = figures.entries()
 
 @pytest.mark.parametrize("id", ALL)
 def test_every_figure_is_made(tmp_path, id, monkeypatch):
-    """In full where nothing is trained, else with runs of a few steps, whose claims mean nothing."""
-    if id in ("gan/table1", "gan/fig2", "cgan/table1", "cgan/fig2") and not there("mnist"):
+    """Figures that train nothing are made in full, others from runs of a few steps, whose claims mean nothing."""
+    if id in ("gan/table1", "gan/fig2", "cgan/table1", "cgan/fig2") and not is_prepared("mnist"):
         pytest.skip("MNIST is not prepared in $JAXGAN_DATA_DIR")
     trains = bool(ALL[id].build().runs)
     monkeypatch.setattr(classifier, "RECIPE", dataclasses.replace(classifier.RECIPE, images=2_000))
-    result = figures.make(ALL[id], tmp_path, Devices.take(1), reduced=trains)
+    result = figures.make(ALL[id], tmp_path, Devices.all(1), reduced=trains)
     assert result == json.loads((tmp_path / id / "result.json").read_text())
     assert len(result["claims"]) == len(ALL[id].build().claims) > 0
     if not trains:
@@ -51,50 +51,51 @@ def test_every_figure_is_made(tmp_path, id, monkeypatch):
         ({"median": 1.5, "low": 0, "high": 3, "seeds": [0, 1.5, 3]}, 1.0, 2.0, True),
     ],
 )
-def test_a_claim_is_judged_by_its_bounds(value, least, most, holds):
-    judged = Claim("x", "x", least, most).check({"x": value})
-    assert judged["holds"] is holds
-    json.dumps(judged, allow_nan=False)
+def test_a_claim_is_checked_against_its_bounds(value, least, most, holds):
+    checked = Claim("x", "x", least, most).check({"x": value})
+    assert checked["holds"] is holds
+    json.dumps(checked, allow_nan=False)
 
 
 @pytest.fixture
 def trained(tmp_path):
-    """A figure of a run of the ring, made, and how often its runs were measured."""
+    """Returns a folder, the steps of each measurement, and a function that makes a figure of a run of the ring."""
     calls = []
 
     def measure(runs):
         calls.append([run.step for run in runs["ring"]])
         return {"x": [float(run.sample(4, member=1).mean()) for run in runs["ring"]], "y": 1.0, "z": np.ones(3)}
 
-    def plot(found):
-        page, ((ax,),) = plots.subplots(1, 1)
-        ax.plot(found["z"])
-        return page
+    def plot(numbers):
+        fig, ((ax,),) = plots.subplots(1, 1)
+        ax.plot(numbers["z"])
+        return fig
 
-    def build(*at):
-        ring = run_spec("r3gan/ring", *at, seeds=2, batch_size=8, width=8)
+    def build(*steps):
+        ring = run_spec("r3gan/ring", *steps, seeds=2, batch_size=8, width=8)
         return Figure(measure=measure, plot=plot, claims=(Claim("y is 1", "y", 1, 1),), runs={"ring": ring})
 
-    make = lambda *at: figures.make(
-        figures.FigureEntry("test/ring", lambda: build(*at), "Test 2026", "nothing", "1 s"), tmp_path, Devices.take(1)
-    )
+    def make(*steps):
+        entry = figures.FigureEntry("test/ring", lambda: build(*steps), "Test 2026", "nothing", 0.1)
+        return figures.make(entry, tmp_path, Devices.all(1))
+
     return tmp_path, calls, make
 
 
-def test_runs_are_trained_once_and_looked_at_where_asked(trained, monkeypatch):
+def test_runs_are_trained_once_and_examined_at_the_given_steps(trained, monkeypatch):
     root, calls, make = trained
-    monkeypatch.setattr("jaxgan.workdir.git_commit", lambda: "0123")
+    monkeypatch.setattr("jaxgan.training.workdir.git_commit", lambda: "0123")
     first = make(0, 2, 4, 10, 12, 14, 16)
     assert calls == [[0, 2, 4, 10, 12, 14, 16]]
     assert len(set(first["numbers"]["x"])) == 7
     assert make(0, 2, 4, 10, 12, 14, 16) == first
-    assert len(calls) == 1  # Nothing changed, nothing was done.
-    monkeypatch.setattr("jaxgan.train.train", None)  # The cache has all that the next one needs.
+    assert len(calls) == 1  # Nothing has changed, so nothing is measured.
+    monkeypatch.setattr(figures, "train_entry", None)  # The cache has everything that the next one needs.
     assert make(2, 16)["numbers"]["x"] == [first["numbers"]["x"][i] for i in (1, 6)]
     assert (root / "test/ring/data.npz").exists()
 
 
-def test_a_look_that_was_missed_trains_anew_to_the_same(trained):
+def test_a_step_that_was_not_saved_is_reached_by_training_again(trained):
     _, _, make = trained
     first = make(2, 16)
     second = make(2, 6, 16)

@@ -1,14 +1,15 @@
-"""Two processes with two devices each train as one process does."""
+"""Two processes with two devices each train as one process with one device does."""
 
 import os
 import socket
-import subprocess
 import sys
 
+import chex
+import jax
 import pytest
-from helpers import gap, play, sgd, small
+from helpers import short_run, train_steps, with_sgd
 
-from jaxgan.runs.run import restore
+from jaxgan.runs.run import load_newest
 from jaxgan.training.devices import Devices
 
 WORKER = """
@@ -17,16 +18,16 @@ sys.path.insert(0, "tests")
 import jax
 jax.config.update("jax_cpu_collectives_implementation", "gloo")
 jax.distributed.initialize(sys.argv[1], 2, int(sys.argv[2]))
-from helpers import sgd, small
-from jaxgan.data import datasets, stream
-from jaxgan.parallel import Devices
-from jaxgan.train import train
+from helpers import short_run, with_sgd
+from jaxgan.data import datasets, streams
+from jaxgan.runs.run import train_entry
+from jaxgan.training.devices import Devices
 if sys.argv[6] == "streamed":
-    datasets.HELD, stream.WINDOW = 0, 7_000  # six steps of digits
+    datasets.MAX_IN_MEMORY_BYTES, streams.WINDOW_BYTES = 0, 7_000  # six steps of digits
 assert jax.device_count() == 4 and jax.local_device_count() == 2
 for steps in (5, 10):  # The second call resumes what both saved.
-    entry, config = small(sys.argv[5], steps=steps)
-    train(sgd(entry), config, pathlib.Path(sys.argv[3]), Devices.take(parallel=sys.argv[4]))
+    entry, config = short_run(sys.argv[5], steps=steps)
+    train_entry(with_sgd(entry), config, pathlib.Path(sys.argv[3]), Devices.all(mode=sys.argv[4]))
 """
 
 
@@ -44,20 +45,16 @@ def free_port():
         ("minimax/digits", "shard_map", "streamed"),
     ],
 )
-def test_two_processes_equal_one(tmp_path, name, parallel, data):
+def test_two_processes_equal_one(tmp_path, name, parallel, data, start_process):
     env = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=2", "JAX_PLATFORMS": "cpu"}
     address = f"127.0.0.1:{free_port()}"
     words = [[sys.executable, "-c", WORKER, address, str(i), str(tmp_path), parallel, name, data] for i in range(2)]
-    workers = [subprocess.Popen(w, env=env, stderr=subprocess.PIPE, text=True) for w in words]
-    try:
-        said = [worker.communicate(timeout=240)[1] for worker in workers]
-    finally:
-        for worker in workers:
-            worker.kill()
-    assert [worker.returncode for worker in workers] == [0, 0], said
-    entry, config = small(name)
-    entry = sgd(entry)
-    one = play(entry.build(config), config, Devices.take(1), 10)
-    loaded = restore(tmp_path, entry, config)  # Both saved, one restores.
+    workers = [start_process(w, env=env) for w in words]
+    errors = [worker.communicate(timeout=1_200)[1] for worker in workers]
+    assert [worker.returncode for worker in workers] == [0, 0], errors
+    entry, config = short_run(name)
+    entry = with_sgd(entry)
+    one = train_steps(entry.build(config), config, Devices.all(1), 10)
+    loaded = load_newest(tmp_path, entry, config)  # Both processes saved, one restores.
     assert loaded.step == 10
-    assert gap(loaded.state.params, one.params) < 1e-5
+    chex.assert_trees_all_close(jax.device_get(loaded.state.params), one.params, rtol=0, atol=1e-5)

@@ -155,7 +155,7 @@ def with_data(name: str, data: Dataset) -> tuple[Entry, Config]:
 
 def test_missing_labels_are_reported_before_training(tmp_path):
     data = dataclasses.replace(noise(), labels=None, classes=())
-    with pytest.raises(UserError, match="label.*use data with classes"):
+    with pytest.raises(UserError, match=r"label.*use data with classes"):
         train_entry(*with_data("cgan/digits", data), tmp_path, Devices.all(1))
 
 
