@@ -47,6 +47,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def command_name() -> str:
-    """Returns how the user started the program, for commands in messages: `python launch.py` or `jaxgan`."""
+    """Returns how the user started the program, for commands in messages."""
     program = Path(sys.argv[0])
-    return f"python {program.name}" if program.suffix == ".py" else "jaxgan"
+    if program.name == "launch.py":
+        return "python launch.py"
+    return "python -m jaxgan" if program.parts[-2:] == ("jaxgan", "__main__.py") else "jaxgan"
