@@ -28,7 +28,7 @@ def make_single_dispatch(*args):
     return dispatch_and_exit
 
 trainer.make_dispatch = make_single_dispatch
-launch.main(["train", sys.argv[1], "--workdir", sys.argv[2]])
+sys.exit(launch.main(["train", sys.argv[1], "--workdir", sys.argv[2]]))
 """
 
 
