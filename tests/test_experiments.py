@@ -153,8 +153,9 @@ warnings.simplefilter("error")
 sys.path.insert(0, "tests")
 from helpers import short_run
 from jaxgan.runs.run import train_entry
-root, seeds = pathlib.Path(sys.argv[1]), int(sys.argv[2])
-for name in sys.argv[3:]:
+from jaxgan.training import trainer
+root, seeds, trainer.EVALUATION_SAMPLES = pathlib.Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+for name in sys.argv[4:]:
     train_entry(*short_run(name, steps=10, seeds=seeds), root / name, 1)
 """
 
@@ -167,7 +168,8 @@ def test_a_run_that_is_resumed_by_another_process_equals_one_that_was_never_stop
     names = [name for name in EACH_STRUCTURE if name.endswith(f"/{dataset}")][: None if seeds == 1 else 1]
     for name in names:
         train_entry(*short_run(name, steps=5, seeds=seeds), tmp_path / "resumed" / name, 1)
-    process = start_process([sys.executable, "-c", RESUME, str(tmp_path / "resumed"), str(seeds), *names])
+    arguments = [str(tmp_path / "resumed"), str(seeds), str(trainer.EVALUATION_SAMPLES), *names]
+    process = start_process([sys.executable, "-c", RESUME, *arguments])
     _, stderr = process.communicate(timeout=600)
     assert process.returncode == 0, stderr
     for name in names:
