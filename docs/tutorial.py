@@ -16,7 +16,7 @@ print(run.step, run.evaluate(samples=2_000)["eval/covered"], "of 8 modes")
 
 # %% 3. Draw samples: sample i depends on the seed and i alone. Points are float32 [N, 2], images uint8 [N, H, W, C].
 points = run.sample(2_000, seed=0)
-run.experiment.picture(points).save("runs/tutorial/samples.png")
+run.experiment.output.write(points, "runs/tutorial/samples.png")
 
 # %% 4. Read the log: arrays by name, one entry per line of metrics.jsonl.
 log = run.metrics()

@@ -148,7 +148,6 @@ def test_show_counts_parameters(capsys):
         (["train", "r3gan/ring", "--parallel", "mpi"], "shard_map"),
         (["evaluate", "nowhere"], "nowhere is not a work directory"),
         (["sample", "nowhere"], "nowhere is not a work directory"),
-        (["sample", "nowhere", "--out", "x.gif"], "must end in .png or .npz"),
         (["figure", "gan/saturatoin"], "no figure 'gan/saturatoin'; did you mean gan/saturation"),
         (["figure", "saturation"], "did you mean gan/saturation"),
         (["report"], "no figure was made in runs/figures yet"),
@@ -204,6 +203,9 @@ def test_sample(capsys, workdir, tmp_path):
     assert run(capsys, "sample", workdir, "--n", 9, "--out", tmp_path / "nine.png")[0] == 0
     with Image.open(tmp_path / "nine.png") as picture:
         assert picture.width >= 256
+    code, _, err = run(capsys, "sample", workdir, "--out", tmp_path / "nine.gif")
+    assert code == 2
+    assert "nine.gif must end in .png or .npz" in err
     code, _, err = run(capsys, "sample", workdir, "--n", 0)
     assert code == 2
     assert "ask for at least 1" in err

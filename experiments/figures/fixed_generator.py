@@ -27,7 +27,7 @@ from jaxgan.data.sources import Source, constant_window
 from jaxgan.data.streams import WindowData
 from jaxgan.data.synthetic import Density, gaussian_mixture
 from jaxgan.networks import mlp
-from jaxgan.render import pictures
+from jaxgan.render import outputs, pictures
 from jaxgan.reports.figures import RunSpec, run_spec
 from jaxgan.runs.registry import Entry
 from jaxgan.runs.run import Run
@@ -98,7 +98,7 @@ def make_experiment(
         # The gradient of the sum in one critic's parameters is that of its own loss.
         return values.sum(), (state, {})
 
-    def picture(samples: np.ndarray) -> Image.Image:
+    def draw(samples: np.ndarray) -> Image.Image:
         points = samples.reshape(-1, samples.shape[-1])
         return (pictures.line if points.shape[1] == 1 else pictures.scatter)(points, points)
 
@@ -111,7 +111,7 @@ def make_experiment(
         Source(constant_window(dict), batch),
         sample=lambda state, keys: jax.vmap(sample_pairs)(keys)[1],
         evaluate=lambda samples, state: Evaluation({}),
-        picture=picture,
+        output=outputs.Points(draw),
         preview_count=2_000,
     )
 

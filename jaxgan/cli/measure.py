@@ -5,7 +5,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import tyro
 
 from jaxgan.cli import formatting
@@ -88,21 +87,18 @@ class Sample:
     seed: int = 0  # seed of the samples
     member: int = 0  # which of the seeds that were trained together, from 0
     classes: tuple[int, ...] = ()  # classes to draw from, in turn; all by default
-    out: Path | None = None  # a .png or .npz file; WORKDIR/samples.png by default
+    out: Path | None = None  # .npz, or .png, .gif, .webp, .wav, .txt as the samples allow; in WORKDIR by default
 
     def run(self, **options: Any) -> None:
         """Writes the samples; `options` are those of the experiment."""
-        out = self.out or self.workdir / "samples.png"
-        if out.suffix not in (".png", ".npz"):
-            raise UserError(f"--out {out} must end in .png or .npz")
         run = load(self.workdir)
+        output = run.experiment.output
+        out = self.out or self.workdir / f"samples{output.preview_suffixes[0]}"
+        output.check_suffix(out)
         labels = [self.classes[i % len(self.classes)] for i in range(self.n)] if self.classes else None
         samples = run.sample(self.n, self.seed, self.member, labels, **options)
         try:
-            if out.suffix == ".npz":
-                np.savez(out, samples=samples)
-            else:
-                pictures.save(run.experiment.picture(samples), out)
+            output.write(samples, out)
         except OSError as error:
             raise UserError(f"cannot write {out}: {error.strerror}") from error
         print(f"{out}: {self.n} samples of {run.entry.name} at step {run.step}")

@@ -63,11 +63,16 @@ def write(workdir: Path, out: Path) -> Path:
 
 def _previews(folder: Path) -> list[tuple[int, Markup]]:
     """Returns steps and previews of the first seed: the first, the last, and some in between."""
-    by_step = itertools.groupby(sorted(folder.glob("[0-9]*.png")), lambda path: int(path.stem.split("-")[0]))
-    previews = [(step, next(paths)) for step, paths in by_step]
-    indices = np.unique(np.linspace(0, len(previews) - 1, min(PREVIEWS, len(previews))).round().astype(int))
-    chosen = [previews[i] for i in indices]
-    return [(step, html.image_tag(path.read_bytes(), f"samples at step {step}")) for step, path in chosen]
+    by_step: dict[int, list[Path]] = {}  # A preview may have several files, such as a WAV file and a spectrogram.
+    for path in sorted(folder.glob("[0-9]*")):
+        paths = by_step.setdefault(int(path.stem.split("-")[0]), [])
+        if not paths or path.stem == paths[0].stem:
+            paths.append(path)
+    steps = list(by_step)
+    indices = np.unique(np.linspace(0, len(steps) - 1, min(PREVIEWS, len(steps))).round().astype(int))
+    chosen = [steps[i] for i in indices]
+    tags = lambda step: [html.media_tag(path, f"samples at step {step}") for path in by_step[step]]
+    return [(step, Markup("\n").join(tags(step))) for step in chosen]
 
 
 def _curves(log: Records, names: Sequence[str]) -> Markup | None:

@@ -10,6 +10,7 @@ from jaxgan.errors import UserError
 from jaxgan.evaluate import metrics
 from jaxgan.evaluate.reference import ReferenceSet
 from jaxgan.evaluate.samples import EvaluatedSamples
+from jaxgan.render.outputs import Images
 from jaxgan.runs.run import Run
 from jaxgan.training import workdir
 from jaxgan.training.metric_log import summarise_seeds
@@ -32,13 +33,13 @@ def measure(
         records: One per number: `metric`, `value` (for several seeds a summary over them), and its protocol.
         pictures: Pictures of the first seed's samples, by name.
 
-    Raises UserError for an unknown metric, and for runs that generate points.
+    Raises UserError for an unknown metric, and for runs that do not generate images.
     """
     chosen = metrics.get(names)
+    if not isinstance(run.experiment.output, Images):
+        raise UserError(f"{run.entry.name} generates {run.experiment.output.name}, and --metrics measure images")
     labels = cyclic_labels(run.experiment, n) if run.experiment.classes else None
     seeds = [EvaluatedSamples(run.sample(n, seed, k), reference, labels) for k in range(run.config.seeds)]
-    if seeds[0].samples.ndim != 4:
-        raise UserError(f"{run.entry.name} generates points, and --metrics measure images")
     protocol = workdir.protocol(run.entry.name, run.config, step=run.step, seed=run.config.seed, seeds=run.config.seeds)
     protocol |= {"sample_seed": seed, "hardware": workdir.hardware(), "date": datetime.date.today().isoformat()}
     records, pictures = [], {}

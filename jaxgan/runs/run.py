@@ -13,6 +13,7 @@ from jax.sharding import SingleDeviceSharding
 
 from jaxgan.core.game import TrainState
 from jaxgan.errors import UserError, did_you_mean
+from jaxgan.render.outputs import Samples
 from jaxgan.runs import registry
 from jaxgan.runs.registry import Entry
 from jaxgan.training import sampling
@@ -52,8 +53,10 @@ class Run:
 
     def sample(
         self, n: int, seed: int = 0, member: int = 0, labels: Sequence[int] | None = None, **options: Any
-    ) -> np.ndarray:
-        """Draws samples with averaged parameters: images uint8 [n, H, W, C], or points float32 [n, D].
+    ) -> Samples:
+        """Draws samples with averaged parameters, in the type of `experiment.output`.
+
+        Images are uint8 [n, H, W, C] and points float32 [n, D]. `jaxgan.render.outputs` has all kinds.
 
         Sample i depends on `seed`, i and its label alone, not on n.
 

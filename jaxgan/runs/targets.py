@@ -14,7 +14,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from PIL import Image
 
 from jaxgan.core import games
 from jaxgan.core.game import LABEL, NOISE_KEY, Game, Network, TrainState, input_spec
@@ -26,10 +25,11 @@ from jaxgan.data.sources import Source
 from jaxgan.data.synthetic import Density
 from jaxgan.evaluate.metrics import make_evaluator
 from jaxgan.evaluate.modes import mode_coverage
-from jaxgan.render import pictures
+from jaxgan.render import outputs, pictures
+from jaxgan.render.outputs import Output, Samples
 from jaxgan.training.experiment import Config, Evaluation, Experiment
 
-Evaluate = Callable[[np.ndarray], Evaluation]
+Evaluate = Callable[[Samples], Evaluation]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -40,7 +40,7 @@ class Target:
         shape: Shape of one example.
         source: batch_size, then keyword options -> batches. Images take `split`, `flip` and `dequantise`.
         evaluate: Measures samples.
-        picture: Draws samples in one image.
+        output: The kind of the samples, see `Experiment`.
         preview_count: How many samples a preview shows.
         classes: Number of classes, or 0.
         evaluate_conditional: Measures samples of which sample i was requested as class i % classes.
@@ -50,7 +50,7 @@ class Target:
     shape: tuple[int, ...]
     source: Callable[..., Source]
     evaluate: Evaluate
-    picture: Callable[[np.ndarray], Image.Image]
+    output: Output
     preview_count: int
     classes: int = 0
     evaluate_conditional: Evaluate | None = None
@@ -117,7 +117,7 @@ class Target:
             noise = [keys] if NOISE_KEY in generator.extra_inputs else []
             return generator.bind(state, train=False)(latent(keys), *labels, *noise)
 
-        def evaluate(samples: np.ndarray, state: TrainState) -> Evaluation:
+        def evaluate(samples: Samples, state: TrainState) -> Evaluation:
             result = (self.evaluate_conditional if conditional else self.evaluate)(samples)
             return result._replace(values={**result.values, **evaluate_state(state)})
 
@@ -126,7 +126,7 @@ class Target:
             source,
             sample,
             evaluate=evaluate,
-            picture=self.picture,
+            output=self.output,
             preview_count=self.preview_count,
             classes=self.classes if conditional else 0,
             data=self.data,
@@ -164,7 +164,7 @@ def density(
         shape=shape,
         source=lambda batch_size: sources.density(density.sample),
         evaluate=lambda samples: Evaluation(evaluate(samples)),
-        picture=lambda samples: draw(samples, points(), limits),
+        output=outputs.Points(lambda samples: draw(samples, points(), limits)),
         preview_count=2_000,
     )
 
@@ -200,7 +200,7 @@ def images(
         shape=shape,
         source=source,
         evaluate=own,
-        picture=pictures.grid,
+        output=outputs.Images(),
         preview_count=100,
         classes=classes,
         evaluate_conditional=make_evaluator((*metrics, "agreement"), load_split, classes) if classes else None,

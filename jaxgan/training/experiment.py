@@ -6,14 +6,13 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-import numpy as np
 from jax import Array
-from PIL import Image
 
 from jaxgan.core.game import Game, TrainState
 from jaxgan.data.datasets import ImageData
 from jaxgan.data.sources import Source
 from jaxgan.errors import UserError
+from jaxgan.render.outputs import Output, Samples
 
 
 def setting(default: Any, help: str, *, low: float | None = None, high: float | None = None) -> Any:
@@ -105,8 +104,8 @@ class Experiment:
         source: The batches that the game is trained on.
         sample: Pure function (state, keys [N], *labels [N], **options) -> samples [N, ...]; labels only if `classes` is
             not 0. Options are the fields of `sample_options`.
-        evaluate: (samples, state) -> metrics of samples as `training.sampling.to_uint8` returns them, and of the state.
-        picture: Draws samples in one image.
+        evaluate: (samples, state) -> metrics of samples as `output.postprocess` returns them, and of the state.
+        output: The kind of the samples, with their type and the files that show them.
         preview_count: How many samples a preview shows.
         classes: Number of classes that can be requested; sample i has class i % classes unless labels are given.
         data: split name -> the real images that samples are compared with, if there are any.
@@ -117,8 +116,8 @@ class Experiment:
     game: Game
     source: Source
     sample: Callable[..., Array]
-    evaluate: Callable[[np.ndarray, TrainState], Evaluation]
-    picture: Callable[[np.ndarray], Image.Image]
+    evaluate: Callable[[Samples, TrainState], Evaluation]
+    output: Output
     preview_count: int = 64
     classes: int = 0
     data: Callable[[str], ImageData] | None = None

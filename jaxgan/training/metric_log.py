@@ -1,14 +1,16 @@
-"""metrics.jsonl, the log of a run: one JSON object per line, mirrored to TensorBoard if it is installed."""
+"""metrics.jsonl, the log of a run: one JSON object per line. TensorBoard gets its numbers too, and the previews."""
 
 import contextlib
 import json
 import math
 import sys
+import wave
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from jaxgan.io import atomic
 
@@ -58,11 +60,40 @@ class MetricLog:
                 if (value := median_over_seeds(record[name])) is not None:
                     self.board.add_scalar(name, value, record["step"])
 
+    def add_preview(self, path: Path, step: int) -> None:
+        """Copies a picture, GIF, WAV or text file to TensorBoard, under the name `samples` and the rest after the step.
+
+        Args:
+            path: A file whose name begins with the step in eight digits.
+            step: The step.
+        """
+        if self.board is not None:
+            tag = "samples" + path.name.removeprefix(f"{step:08d}")
+            self.board.file_writer.add_summary(_preview_summary(tag, path), step)
+
     def close(self) -> None:
         """Closes the files."""
         self.file.close()
         if self.board is not None:
             self.board.close()
+
+
+def _preview_summary(tag: str, path: Path) -> Any:
+    """Returns TensorBoard's record of a picture, GIF, WAV or text file. It holds the file's bytes."""
+    from tensorboardX import summary
+    from tensorboardX.proto.summary_pb2 import Summary
+
+    if path.suffix == ".txt":  # Lines of four spaces are verbatim in Markdown.
+        return summary.text(tag, "".join(f"    {line}\n" for line in path.read_text(encoding="utf-8").split("\n")))
+    if path.suffix == ".wav":
+        with wave.open(str(path)) as file:
+            shape = {"sample_rate": file.getframerate(), "num_channels": 1, "length_frames": file.getnframes()}
+        audio = Summary.Audio(**shape, encoded_audio_string=path.read_bytes(), content_type="audio/wav")
+        return Summary(value=[Summary.Value(tag=tag, audio=audio)])
+    with Image.open(path) as picture:
+        shape = {"width": picture.width, "height": picture.height, "colorspace": len(picture.getbands())}
+    image = Summary.Image(**shape, encoded_image_string=path.read_bytes())
+    return Summary(value=[Summary.Value(tag=tag, image=image)])
 
 
 @contextlib.contextmanager

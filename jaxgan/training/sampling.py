@@ -12,19 +12,21 @@ from jax import Array
 
 from jaxgan.core import prng
 from jaxgan.core.game import TrainState
+from jaxgan.render.outputs import Samples
 from jaxgan.training.experiment import Experiment
 from jaxgan.training.metric_log import summarise_seeds
 
 CHUNK = 64  # samples per call of the compiled sampler
 
-Sampler = Callable[..., np.ndarray]
+Sampler = Callable[..., Samples]
 
 
 @functools.lru_cache(8)  # Previews, evaluations and `Run.sample` share one compiled sampler.
 def make_sampler(experiment: Experiment, options: Any = None) -> Sampler:
     """Returns `sample(state, n, seed, labels=None) -> samples [n, ...]`, which uses averaged parameters.
 
-    Sample i depends on the state, `seed`, i, its label and the options alone. Images are uint8, see `to_uint8`.
+    Sample i depends on the state, `seed`, i, its label and the options alone. Their type is that of
+    `experiment.output`, for example uint8 for images.
 
     Args:
         experiment: The experiment.
@@ -38,13 +40,13 @@ def make_sampler(experiment: Experiment, options: Any = None) -> Sampler:
         keys = prng.example_keys(jax.random.key(seed), start + jnp.arange(CHUNK))
         return experiment.sample(state.with_ema(), keys, *labels, **option_values)
 
-    def sample(state: TrainState, n: int, seed: int, labels: Sequence[int] | None = None) -> np.ndarray:
+    def sample(state: TrainState, n: int, seed: int, labels: Sequence[int] | None = None) -> Samples:
         all_labels = np.int32(labels) if labels is not None else cyclic_labels(experiment, n)
         chunks = []
         for start in range(0, n, CHUNK):
             chunk_labels = [np.resize(all_labels[start : start + CHUNK], CHUNK)] if experiment.classes else []
             chunks.append(sample_chunk(state, jnp.uint32(seed), jnp.int32(start), *chunk_labels))
-        return to_uint8(np.concatenate(jax.device_get(chunks))[:n])
+        return experiment.output.postprocess(np.concatenate(jax.device_get(chunks))[:n])
 
     return sample
 
@@ -52,11 +54,6 @@ def make_sampler(experiment: Experiment, options: Any = None) -> Sampler:
 def cyclic_labels(experiment: Experiment, n: int) -> np.ndarray:
     """Returns the default labels of n samples, int32 [n]: i % classes, or 0 for an experiment without classes."""
     return (np.arange(n) % max(experiment.classes, 1)).astype(np.int32)
-
-
-def to_uint8(samples: np.ndarray) -> np.ndarray:
-    """Rounds images [N, H, W, C] in [-1, 1] to uint8 in [0, 255]. Returns points [N, D] unchanged."""
-    return np.clip(np.rint((samples + 1.0) * 127.5), 0, 255).astype(np.uint8) if samples.ndim == 4 else samples
 
 
 def split_seeds(state: TrainState, seeds: int) -> list[TrainState]:

@@ -20,7 +20,6 @@ from jaxgan.cpu.malloc import keep_freed_memory
 from jaxgan.cpu.matmul_backend import xla_options
 from jaxgan.data.streams import Window, WindowData, prefetch
 from jaxgan.errors import SystemFailure, TrainingDiverged, TrainingStopped, UserError
-from jaxgan.render import pictures
 from jaxgan.training import sampling
 from jaxgan.training.accumulator import ScalarAccumulator
 from jaxgan.training.checkpoint import Checkpoints, describe_newest
@@ -292,12 +291,13 @@ class Monitor:
         self.progress.show_losses(record)
 
     def draw_preview(self, state: TrainState, step: int) -> None:
-        """Writes samples/STEP.png, or one file per seed."""
+        """Writes samples/STEP.png, or other files that show this kind of output, for each seed."""
         sample = sampling.make_sampler(self.experiment)
         for k, seed_state in enumerate(sampling.split_seeds(state, self.config.seeds)):
-            name = f"{step:08d}.png" if self.config.seeds == 1 else f"{step:08d}-seed{self.config.seed + k}.png"
-            image = self.experiment.picture(sample(seed_state, self.experiment.preview_count, 0))
-            pictures.save(image, self.work.samples / name)
+            name = f"{step:08d}" if self.config.seeds == 1 else f"{step:08d}-seed{self.config.seed + k}"
+            samples = sample(seed_state, self.experiment.preview_count, 0)
+            for path in self.experiment.output.write_preview(samples, self.work.samples, name):
+                self.log.add_preview(path, step)
 
     def close(self) -> None:
         """Closes the logs."""
