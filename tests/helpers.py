@@ -17,11 +17,9 @@ from jaxgan.data.streams import WindowData
 from jaxgan.errors import UserError
 from jaxgan.runs import registry
 from jaxgan.runs.registry import Entry
-from jaxgan.training.accumulator import ScalarAccumulator
 from jaxgan.training.devices import Devices
 from jaxgan.training.experiment import PERIOD_FIELDS, Config, Experiment
-from jaxgan.training.loop import LoopState, build_loop, data_key, run_key
-from jaxgan.training.trainer import make_dispatch
+from jaxgan.training.in_memory import train_in_memory
 
 NAMES = list(registry.entries())
 
@@ -58,15 +56,7 @@ def short_run(name: str, **settings: Any) -> tuple[Entry, Config]:
 
 def train_steps(experiment: Experiment, config: Config, devices: Devices, steps: int) -> TrainState:
     """Returns the state after `steps` steps on host arrays. Trains as `trainer.train` does, but writes no files."""
-    loop = build_loop(experiment, config)
-    state = devices.init_replicated(lambda: loop.init(run_key(config)))
-    windows = experiment.source.windows(data_key(config), 0)
-    zeros = ScalarAccumulator.zeros(loop.scalar_names(first_window_data(experiment.source)), config.seeds)
-    dispatch = make_dispatch(experiment.game, loop, windows, config, devices)
-    carry, step = devices.replicate(LoopState(state, devices.put_replicated(zeros))), 0
-    while step < steps:
-        carry, step = dispatch(carry, step, steps)
-    return jax.device_get(devices.local_copy(carry.state))
+    return train_in_memory(experiment, config, devices, steps)[0]
 
 
 def first_window_data(source: Source) -> WindowData:
