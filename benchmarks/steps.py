@@ -7,7 +7,7 @@ import importlib.util
 import itertools
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 from unittest import mock
 
@@ -20,6 +20,7 @@ from benchmarks.workloads import Workload
 from jaxgan.core.game import Game
 from jaxgan.core.update import make_update
 from jaxgan.cpu import trilinear
+from jaxgan.data.datasets import first_line
 from jaxgan.data.sources import Source
 from jaxgan.networks import conv
 from jaxgan.training.accumulator import ScalarAccumulator
@@ -54,8 +55,8 @@ def rows(workload: Workload, tiny: bool = False) -> Iterator[dict[str, Any]]:
         from benchmarks import equivalence
 
         row["equal_to"] = max(equivalence.check(workloads.tiny(workload)).values())
-        runners = _torch_runners(workload)
-        row |= _fastest_variants(runners, tiny)
+        runners, failed = runnable(_torch_runners(workload))
+        row |= _fastest_variants(runners, tiny) | ({"failed": failed} if failed else {})
         alternatives |= {role: runners[row[role]] for role in ("peer", "module") if role in row}
     times = timing.interleaved_times(alternatives, **({"rounds": 1, "seconds": 0.0} if tiny else {}))
     for name, values in times.items():
@@ -128,14 +129,33 @@ def _torch_runners(workload: Workload) -> dict[str, RunSteps]:
     return {v: make(v) for v in supported_variants(workload, device) if v.endswith("+amp") == autocast}
 
 
-def _fastest_variants(runners: dict[str, RunSteps], tiny: bool) -> dict[str, Any]:
-    """Returns the fields `tried_ms`, `peer`, and `module` if the peer is one of torch.func's variants."""
+def runnable(runners: Mapping[str, RunSteps]) -> tuple[dict[str, RunSteps], dict[str, str]]:
+    """Runs one step of each variant. Returns those that can be run, and the error of each of the others."""
+    good, failed = {}, {}
+    for name, run in runners.items():
+        try:
+            run(1)
+        except Exception as error:  # Compilers of PyTorch raise errors of many types.
+            failed[name] = f"{type(error).__name__}: {first_line(error)}"
+        else:
+            good[name] = run
+    return good, failed
+
+
+def _fastest_variants(runners: Mapping[str, RunSteps], tiny: bool) -> dict[str, Any]:
+    """Returns the fields `tried_ms`, `peer`, and `module` if the peer is one of torch.func's variants.
+
+    Without variants there are none.
+    """
+    if not runners:
+        return {}
     times = timing.interleaved_times(runners, rounds=1 if tiny else 2, seconds=0.0 if tiny else 0.5)
     tried = {name: float(f"{min(values):.4g}") for name, values in times.items()}
     peer = min(tried, key=tried.get)
     if "functional" not in peer:
         return {"tried_ms": tried, "peer": peer}
-    return {"tried_ms": tried, "peer": peer, "module": min((v for v in tried if "functional" not in v), key=tried.get)}
+    modules = [variant for variant in tried if "functional" not in variant]
+    return {"tried_ms": tried, "peer": peer} | ({"module": min(modules, key=tried.get)} if modules else {})
 
 
 def flops(workload: Workload) -> float:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import compile, loop, memory, price, seeds, start, steps, tables, timing, workloads
+from benchmarks import compile, gpu_check, loop, memory, price, seeds, start, steps, tables, timing, workloads
 
 
 @pytest.mark.parametrize(
@@ -63,3 +63,31 @@ def test_every_stored_row_is_in_one_table():
     single_seeds = [row for row in rows if row["name"].startswith("seeds/") and row["seeds"] == 1]
     assert sum(lines) == len(rows) - len(prices) - len(single_seeds)
     assert len(tables.prices_table(rows).splitlines()) - 2 == len({row["name"].rpartition("/")[2] for row in prices})
+
+
+def test_a_variant_that_fails_is_reported_and_left_out():
+    def fail(n):
+        raise RuntimeError("InductorError: no kernel\ndetails")
+
+    good, failed = steps.runnable({"eager": lambda n: None, "compile": fail})
+    assert list(good) == ["eager"]
+    assert failed == {"compile": "RuntimeError: InductorError: no kernel"}
+
+
+def test_the_check_of_a_new_machine_passes_here(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(gpu_check, "time_step", lambda workload, tiny: {"ours_ms": 1.0})  # Tested above.
+    assert gpu_check.main(["--tiny", "--json", str(tmp_path / "gpu.json")]) == 0
+    result = json.loads((tmp_path / "gpu.json").read_text())
+    assert {record["check"] for record in result["checks"]} >= {"trains", "equals the CPU", "resumes to the bit"}
+    assert all(record["passed"] for record in result["checks"])
+    assert "0 failed, 0 left out" in capsys.readouterr().out
+
+
+def test_a_check_that_raises_has_failed_and_one_without_its_package_is_left_out():
+    def missing():
+        import a_package_that_is_not_there  # noqa: F401
+
+    never = float("inf")
+    assert gpu_check.run_check("c", "n", lambda: 1 / 0, never)["reason"] == "ZeroDivisionError: division by zero"
+    assert gpu_check.run_check("c", "n", missing, never)["passed"] is None
+    assert gpu_check.run_check("c", "n", dict, deadline=0.0)["reason"] == "out of time"

@@ -11,10 +11,9 @@ import pytest
 from helpers import NAMES, first_window_data, is_prepared, max_difference, short_run, train_steps, with_sgd
 
 import jaxgan
+from benchmarks import gpu_check
 from jaxgan.core.game import init_state
 from jaxgan.core.update import make_update
-from jaxgan.data import datasets
-from jaxgan.data.datasets import Dataset
 from jaxgan.runs import registry
 from jaxgan.runs.run import train_entry
 from jaxgan.training import sampling, trainer
@@ -67,20 +66,14 @@ def test_the_hash_of_a_config_is_stable(name, digits):
 
 
 @pytest.fixture
-def zero_images(monkeypatch, tmp_path):
-    """Replaces the TFDS data sets by images of zeros."""
-
-    def zeros(name, *_, **__):
-        shape = (28, 28, 1) if "mnist" in name else (32, 32, 3)
-        return Dataset(name, np.zeros((64, *shape), np.uint8), np.zeros(64, np.int32), tuple("0123456789"))
-
-    monkeypatch.setattr(datasets, "prepared_folder", lambda name, directory=None: tmp_path)
-    monkeypatch.setattr(datasets, "cached_dataset", lambda name, files, read: (zeros(name), None))
-    monkeypatch.setattr(datasets, "open_tfds", zeros)
+def noise_images():
+    """Replaces the TFDS data sets by images of noise."""
+    with gpu_check.noise_images(count=64):
+        yield
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_loop_lowers_for_gpu_and_tpu(name, zero_images, monkeypatch):
+def test_the_loop_lowers_for_gpu_and_tpu(name, noise_images, monkeypatch):
     """The formulations for accelerators are traced at the default settings and lowered, but not compiled."""
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     entry = registry.get(name)
