@@ -77,5 +77,5 @@ def test_minibatch_std_equals_numpy(key):
     expected = np.asarray(x).reshape(2, 4, -1).std(1).mean(1)
     np.testing.assert_allclose(out[:, 0, 0, 2], expected.repeat(4), rtol=1e-4)
     assert np.ptp(out[:4, ..., 2]) == 0
-    with pytest.raises(ValueError, match="group size 4 does not divide the 6 examples"):
+    with pytest.raises(ValueError, match="group size 4 does not divide a batch of 6"):
         minibatch_std(x[:6])

@@ -123,13 +123,17 @@ class Network:
         """Returns zero-filled inputs for one example, for shape inference."""
         return tuple(_zeros(spec) for spec in (*self.inputs, *(extra.spec for extra in self.extra_inputs)))
 
-    def __call__(self, state: TrainState, *inputs: Array, train: bool = True) -> tuple[Any, TrainState]:
-        """Returns the output, and the state with this network's buffers updated if `train`."""
+    def __call__(self, state: TrainState, *inputs: Array, train: bool = True, **options: Any) -> tuple[Any, TrainState]:
+        """Returns the output, and the state with this network's buffers updated if `train`.
+
+        `options` are further keyword arguments of the module, or `method`, the name of a method to call in place of
+        `__call__`.
+        """
         buffers = state.buffers[self.name]
         params = state.params[self.name]
         if self.dtype is not None:
             params, inputs = _cast_floating((params, inputs), self.dtype)
-        apply = functools.partial(self.module.apply, {"params": params, **buffers}, *inputs, train=train)
+        apply = functools.partial(self.module.apply, {"params": params, **buffers}, *inputs, train=train, **options)
         out, changed = apply(mutable=list(buffers)) if train and buffers else (apply(), None)
         out = out if self.dtype is None else _cast_floating(out, jnp.float32)
         return out, state if changed is None else state.with_buffers(**{self.name: changed})
@@ -140,7 +144,7 @@ class Network:
 
     def bind(self, state: TrainState, train: bool = True) -> Callable[..., Any]:
         """Returns the network as a function of its inputs alone. Updates of its buffers are discarded."""
-        return lambda *inputs: self(state, *inputs, train=train)[0]
+        return lambda *inputs, **options: self(state, *inputs, train=train, **options)[0]
 
 
 def _zeros(spec: jax.ShapeDtypeStruct) -> Array:

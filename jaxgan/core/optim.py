@@ -1,4 +1,4 @@
-"""Additions to optax for GANs: weight clipping, and averages and schedules that are counted in images."""
+"""Additions to optax for GANs: weight clipping, lazy Adam, and averages and schedules that are counted in images."""
 
 from collections.abc import Callable
 
@@ -20,6 +20,22 @@ def clip_weights(limit: float) -> optax.GradientTransformation:
         return jax.tree.map(lambda p, u: jnp.clip(p + u, -limit, limit) - p, params, updates)
 
     return optax.stateless(update)
+
+
+def lazy_adam(lr: float, every: int, b1: float = 0.0, b2: float = 0.99) -> optax.GradientTransformation:
+    """Returns Adam for a player that has a second phase every `every` steps, its lazy regularisation.
+
+    The learning rate, and the betas as exponents, are multiplied by c = every / (every + 1), so that an interval of
+    `every` steps has the same effect with the additional update as without (Karras et al. 2020, appendix B).
+
+    Args:
+        lr: Learning rate without lazy regularisation.
+        every: Steps between the additional updates.
+        b1: Adam's beta1 without lazy regularisation.
+        b2: Adam's beta2 without lazy regularisation.
+    """
+    c = every / (every + 1)
+    return optax.adam(lr * c, b1**c, b2**c)
 
 
 def ema_decay(

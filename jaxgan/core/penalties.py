@@ -5,6 +5,7 @@ that couples examples (batch norm) is penalised as it is used; the argument of W
 key for the whole batch, or one key per example (`prng.example_keys`).
 """
 
+import math
 from collections.abc import Callable
 
 import chex
@@ -30,6 +31,19 @@ def gradient_norm(critic: Critic, x: Array) -> Array:
     1e-12 is added under the square root, so that this function has a finite gradient where the norm is 0.
     """
     return jnp.sqrt(squared_gradient_norm(critic, x) + 1e-12)
+
+
+def path_lengths(synthesise: Callable[[Array], Array], styles: Array, noise: Array) -> Array:
+    """Returns the norms [B] of J'y, J the derivative of each image in its styles (Karras et al. 2020, Eq. 4).
+
+    Args:
+        synthesise: Styles to images [B, H, W, C].
+        styles: [B, L, W], for L layers. The squared norm is the mean over layers.
+        noise: y [B, H, W, C], drawn from N(0, 1). It is divided by √(H W), as in the authors' code.
+    """
+    _, h, w, _ = noise.shape
+    grads = jax.grad(lambda styles: (synthesise(styles) * noise).sum() / math.sqrt(h * w))(styles)
+    return jnp.sqrt((grads**2).sum(2).mean(1) + 1e-12)
 
 
 def gradient_penalty(

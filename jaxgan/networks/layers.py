@@ -84,7 +84,13 @@ def _call_with_promotion(layer: nn.Module, x: Array, **options: Any) -> Array:
         return layer(x, **options)
 
 
-def equalised_lr(layer_class: type[nn.Module], *args: Any, gain: float = math.sqrt(2.0), **options: Any) -> Activation:
+def equalised_lr(
+    layer_class: type[nn.Module],
+    *args: Any,
+    gain: float = math.sqrt(2.0),
+    lr_multiplier: float = 1.0,
+    **options: Any,
+) -> Activation:
     """Returns a layer with an equalised learning rate (Karras et al. 2018, section 4.1).
 
     The kernel is initialised from N(0, 1) and multiplied by gain / √fan_in at each call. Adam's relative step size is
@@ -94,9 +100,16 @@ def equalised_lr(layer_class: type[nn.Module], *args: Any, gain: float = math.sq
         layer_class: Conv, ConvTranspose or `flax.linen.Dense`.
         *args: Positional arguments of the layer.
         gain: Standard deviation of the scaled kernel times √fan_in.
+        lr_multiplier: Learning rate of the layer relative to that of others (Karras et al. 2019, section 4). The kernel
+            is initialised 1 / lr_multiplier times as large, and the output is multiplied by lr_multiplier.
         **options: Keyword arguments of the layer, other than `kernel_init`.
     """
-    layer = layer_class(*args, kernel_init=nn.initializers.normal(1.0), **options)
+    layer = layer_class(*args, kernel_init=nn.initializers.normal(1.0 / lr_multiplier), **options)
     receptive_field = math.prod(layer.kernel) / layer.groups if isinstance(layer, Conv) else 1
-    # Scaling the input is equivalent to scaling the kernel.
-    return lambda x: layer(x * (gain / math.sqrt(receptive_field * x.shape[-1])))
+
+    def apply(x: Array) -> Array:
+        # Scaling the input is equivalent to scaling the kernel.
+        y = layer(x * (gain / math.sqrt(receptive_field * x.shape[-1])))
+        return y if lr_multiplier == 1.0 else y * lr_multiplier
+
+    return apply

@@ -31,17 +31,20 @@ def minibatch_std(x: Array, group: int = 4) -> Array:
 
     Args:
         x: Feature maps [B, H, W, C].
-        group: Number of consecutive examples in a group.
+        group: Number of consecutive examples of the whole batch in a group.
 
     Returns:
         Feature maps [B, H, W, C + 1]. The last channel is constant within a group.
 
     Raises:
-        ValueError: `group` does not divide the number of examples on a device.
+        ValueError: `group` does not divide the number of examples on all devices.
     """
     b, h, w, _ = x.shape
-    if b % group:
-        raise ValueError(f"group size {group} does not divide the {b} examples on a device; use a divisor of {b}")
-    groups = x.reshape(b // group, group, -1)
-    std = jnp.sqrt(((groups - groups.mean(1, keepdims=True)) ** 2).mean(1) + 1e-8).mean(-1)
-    return jnp.concatenate([x, jnp.broadcast_to(std.repeat(group)[:, None, None, None], (b, h, w, 1))], axis=-1)
+    is_local = b % group == 0  # Otherwise groups extend over several devices.
+    examples = x if is_local else axis.all_gather(x)
+    if len(examples) % group:
+        raise ValueError(f"group size {group} does not divide a batch of {len(examples)}; use a multiple of {group}")
+    groups = examples.reshape(len(examples) // group, group, -1)
+    std = jnp.sqrt(((groups - groups.mean(1, keepdims=True)) ** 2).mean(1) + 1e-8).mean(-1).repeat(group)
+    std = std if is_local else std[axis.global_indices(len(examples))]
+    return jnp.concatenate([x, jnp.broadcast_to(std[:, None, None, None], (b, h, w, 1))], axis=-1)

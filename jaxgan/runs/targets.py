@@ -65,6 +65,7 @@ class Target:
         latent: Latent,
         *,
         conditional: bool = False,
+        noise: bool = False,
         convolutional: bool = False,
         pack: int = 1,
         dtype: Any = None,
@@ -80,17 +81,19 @@ class Target:
             loss: What the players minimise.
             latent: Draws z [B, Z] from example keys [B].
             conditional: Whether both networks receive the labels.
+            noise: Whether the generator receives a PRNG key for each example, after the labels.
             convolutional: Whether the networks contain convolutions, see `Network.convolutional`.
-            pack: The discriminator's batch must be a multiple of this number (PacGAN).
+            pack: The discriminator's batch must be a multiple of this number.
             dtype: Computation dtype of both networks, see `Network.dtype`.
             source: Batches; by default those of the target without options.
             **options: Arguments of `games.two_player`, at least `g_optimizer` and `d_optimizer`.
         """
         labels = (LABEL,) if conditional else ()
-        make = functools.partial(Network, extra_inputs=labels, convolutional=convolutional, dtype=dtype)
+        make = functools.partial(Network, convolutional=convolutional, dtype=dtype)
         examples = jax.ShapeDtypeStruct((pack, *self.shape), jnp.float32)
-        g_network = make("generator", generator, (latent_spec(latent),))
-        d_network = make("discriminator", discriminator, (examples,))
+        keys = (NOISE_KEY,) if noise else ()
+        g_network = make("generator", generator, (latent_spec(latent),), (*labels, *keys))
+        d_network = make("discriminator", discriminator, (examples,), labels)
         game = games.two_player(g_network, d_network, loss, latent, **options)
         return self.experiment(game, g_network, latent, source or self.source(config.batch_size))
 

@@ -80,10 +80,14 @@ def make_train_loop(game: Game, source: Source, batch_size: int) -> TrainLoop:
     """
     update = make_update(game)
     due_sets = distinct_due_sets(game)
+    # XLA fuses the unrolled rounds into each kernel that reads a draw. That pays for small networks. Programs with
+    # convolutions would take twice as long to compile.
+    is_convolutional = any(network.convolutional for network in game.networks)
+    prepare_key = (lambda key: key) if is_convolutional else unrolled_key
 
     def draw(state: TrainState, inputs: LoopInputs) -> tuple[Batch, Array]:
         """Returns the batch of the state's step, and the run's key for noise."""
-        _, data_key, noise_key = split_run_key(unrolled_key(inputs.key))
+        _, data_key, noise_key = split_run_key(prepare_key(inputs.key))
         return source.batch(inputs.data, data_key, state.step, axis.global_indices(batch_size)), noise_key
 
     def step(due: tuple[Phase, ...], carry: LoopState, inputs: LoopInputs) -> LoopState:

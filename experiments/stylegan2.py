@@ -1,0 +1,213 @@
+"""StyleGAN2 (Karras et al. 2020, arXiv 1912.04958).
+
+    python launch.py train stylegan2/digits
+    python launch.py train stylegan2/mnist
+    python launch.py train stylegan2/own --data PATH --size 64 --flip
+    python launch.py sample runs/stylegan2/mnist --psi 0.7
+
+A mapping network turns latents into styles, which scale the channels of every convolution of the generator. Two
+regularisers are phases of their own: R1 every 16 steps, and every 4 steps the path length, which makes equal steps in
+style space change images by equal amounts.
+
+`cifar10` has the settings of `--cfg=cifar` in the authors' PyTorch code, and `own` those of `--cfg=auto` on one GPU.
+Differences from that code:
+- The layers and probabilities of style mixing are drawn for each image and not for each batch.
+- Computation is in float32, or in bfloat16 with `--bfloat16`, and not in float16 at the largest resolutions.
+- The digits and MNIST have narrower networks, with 7 pixels at the smallest resolution of MNIST.
+"""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from experiments import testbeds
+from experiments.testbeds import CIFAR10, DIGITS, MNIST, ImageSet
+from jaxgan.core import axis, losses, optim, penalties, prng
+from jaxgan.core.game import NOISE_KEY, Batch, Game, Network, Phase, Scalars, TrainState
+from jaxgan.core.games import Latent
+from jaxgan.networks import stylegan2
+from jaxgan.runs.registry import register
+from jaxgan.training.experiment import Experiment, setting
+
+PAPER = "Karras et al. 2020, arXiv 1912.04958"
+SHOWS = "styles that scale the channels of each layer, lazy R1 and path length, style mixing, truncation"
+PATH_DECAY = 0.99  # of the mean path length, per update
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(testbeds.ImageConfig):
+    """StyleGAN2, sections 2 to 4 and appendix B."""
+
+    batch_size: int = 32
+    latent: int = 512
+    styles: int = setting(512, "dimensions of a style")
+    depth: int = setting(8, "layers of the mapping network")
+    width: int = setting(64, "channels at the full size; doubled each time the size is halved")
+    max_width: int = setting(512, "limit of the channels at small sizes")
+    residual: bool = setting(True, "residual connections in the discriminator")
+    group: int = setting(4, "examples in a group of the minibatch standard deviation; must divide the batch size")
+    conditional: bool = setting(False, "give both networks the class labels")
+    mixing: float = setting(0.9, "probability of style mixing", high=1.0)
+    g_lr: float = 0.0025
+    d_lr: float = 0.0025
+    gamma: float = setting(0.1, "weight of half the mean squared gradient norm at reals")
+    r1_every: int = setting(16, "steps between updates with the gradient penalty")
+    path_weight: float = setting(2.0, "weight of the path length regularisation; 0 leaves it out")
+    path_every: int = setting(4, "steps between updates with the path length regularisation")
+    ema_half_life: float = 10_000.0
+    ema_ramp: float = setting(0.05, "limit of the half-life as a fraction of the images seen")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OwnConfig(Config):
+    """StyleGAN2 on a user's images."""
+
+    data: str = setting("cifar10", "a folder of images, or the name of a TFDS data set")
+    size: int = setting(64, "side of the square that images are cropped and resized to, in pixels")
+    channels: int = setting(3, "channels of the images, 1 or 3", low=1, high=3)
+    depth: int = 2
+    width: int | None = setting(None, "channels at the full size; by default 16384 / size, or 32768 / size from 512 on")
+    gamma: float | None = setting(None, "weight of the gradient penalty; by default 0.0002 size² / batch_size")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SampleOptions:
+    """How styles become samples."""
+
+    psi: float = setting(1.0, "truncation: distance of styles from their mean; 0 gives the mean image")
+    const_noise: bool = setting(False, "give all samples the same noise")
+    mix: int = setting(0, "first layer with the styles of a second latent; 0 for none", low=0)
+
+
+ON_DIGITS = {
+    "steps": 2_000,
+    "latent": 32,
+    "styles": 64,
+    "depth": 2,
+    "width": 32,
+    "max_width": 32,
+    "gamma": 0.1,
+}
+ON_MNIST = {"latent": 64, "styles": 128, "depth": 2, "width": 32, "max_width": 64, "gamma": 1.0}
+ON_CIFAR10 = {
+    "steps": 1_562_500,
+    "batch_size": 64,
+    "latent": 512,
+    "width": 512,
+    "depth": 2,
+    "residual": False,
+    "group": 32,
+    "mixing": 0.0,
+    "gamma": 0.01,
+    "path_weight": 0.0,
+    "ema_half_life": 500_000.0,
+    "flip": True,
+}
+
+
+@testbeds.register_on(
+    "stylegan2",
+    {
+        DIGITS: Config(**DIGITS.defaults | {"batch_size": 32} | ON_DIGITS),
+        MNIST: Config(**MNIST.defaults | ON_MNIST),
+        CIFAR10: Config(**CIFAR10.defaults | ON_CIFAR10),
+    },
+    paper=PAPER,
+    shows=SHOWS,
+)
+def build(testbed: ImageSet, config: Config) -> Experiment:
+    """The non-saturating loss, with the path length as a further phase of the generator."""
+    size, _, channels = testbed.target.shape
+    classes = testbed.classes if config.conditional else 0
+    widths = stylegan2.widths_by_size(size, testbed.base, config.width, config.max_width)
+    generator = stylegan2.Generator(
+        channels, widths, testbed.base, config.styles, config.depth, classes=classes, mixing=config.mixing
+    )
+    discriminator = stylegan2.Discriminator(widths[::-1], config.residual, config.group, classes)
+    latent = prng.normal_latent(config.latent)
+    experiment = testbed.two_player(
+        config,
+        losses.non_saturating,
+        # The correction does not depend on whether there is a path length, as in the authors' code.
+        optim.lazy_adam(config.g_lr, config.path_every),
+        optim.lazy_adam(config.d_lr, config.r1_every),
+        networks=(generator, discriminator),
+        latent=latent,
+        conditional=config.conditional,
+        noise=True,
+        pack=config.group,
+        penalty=penalties.r1,
+        penalty_weight=config.gamma,
+        penalty_every=config.r1_every,
+        ema=optim.ema_decay(config.ema_half_life, config.batch_size, config.ema_ramp),
+    )
+    game = experiment.game
+    G, _ = game.networks
+    if config.path_weight:
+        game = with_path_length(game, G, latent, config.path_weight, config.path_every)
+    return dataclasses.replace(
+        experiment, game=game, sample=make_sample(G, generator.num_layers, latent), sample_options=SampleOptions()
+    )
+
+
+@register(
+    "stylegan2/own",
+    OwnConfig(steps=100_000, **{name: 10 * steps for name, steps in testbeds.PERIODS.items()}),
+    paper=PAPER,
+    dataset="a folder of images, or any data set of TFDS",
+    shows=SHOWS,
+    task="images",
+    minutes=None,
+    hardware="1 GPU",
+)
+def build_own(config: OwnConfig) -> Experiment:
+    """Width and gamma follow from the size, as in the authors' `--cfg=auto`."""
+    width = config.width or (16_384 if config.size < 512 else 32_768) // config.size
+    gamma = 0.0002 * config.size**2 / config.batch_size if config.gamma is None else config.gamma
+    images = testbeds.own_images(config.data, config.size, config.channels)
+    return build(images, dataclasses.replace(config, width=width, gamma=gamma))
+
+
+def with_path_length(game: Game, G: Network, latent: Latent, weight: float, every: int) -> Game:
+    """Returns the game with the path length regularisation of Karras et al. 2020, Eq. 4, as a phase `path`.
+
+    It uses every second example of the batch. The moving average of the length is the buffer "path_length".
+    """
+
+    def path_loss(state: TrainState, batch: Batch, key: Array) -> tuple[Array, tuple[TrainState, Scalars]]:
+        batch = {name: x[::2] for name, x in batch.items()}
+        z_key, noise_key, y_key = (prng.example_keys(k, batch["index"]) for k in jax.random.split(key, 3))
+        *labels, _ = G.extra_args(batch, key)
+        ws, state = G(state, latent(z_key), *labels, noise_key, method="styles")
+        synthesise = lambda ws: G(state, ws, noise_key, method="synthesise")[0]
+        shape = jax.eval_shape(synthesise, ws).shape
+        lengths = penalties.path_lengths(synthesise, ws, prng.normal(y_key, *shape[1:]))
+        mean = axis.batch_mean(lengths)
+        mean = mean + PATH_DECAY * (state.buffers["path_length"] - mean)
+        scalars = {"length": lengths.mean()}
+        return every * weight * ((lengths - mean) ** 2).mean(), (state.with_buffers(path_length=mean), scalars)
+
+    phases = (*game.phases, Phase("path", "generator", path_loss, every))
+    return dataclasses.replace(game, phases=phases, buffers={**game.buffers, "path_length": np.float32(0.0)})
+
+
+def make_sample(G: Network, num_layers: int, latent: Latent) -> Any:
+    """Returns the `Experiment.sample` of a StyleGAN2 generator, whose options are those of `SampleOptions`."""
+
+    def sample(
+        state: TrainState, keys: Array, *labels: Array, psi: float = 1.0, const_noise: bool = False, mix: int = 0
+    ) -> Array:
+        G_eval = G.bind(state, train=False)
+        styles = lambda keys: G_eval(latent(keys), *labels, keys, method="styles", psi=psi)
+        ws = styles(keys)
+        if mix:
+            is_first = jnp.arange(num_layers) < mix
+            ws = jnp.where(is_first[None, :, None], ws, styles(prng.fold_in(keys, stylegan2.SECOND_LATENT)))
+        noise_keys = jnp.broadcast_to(jax.random.key(0), keys.shape) if const_noise else keys
+        return G_eval(ws, noise_keys, method="synthesise")
+
+    return sample

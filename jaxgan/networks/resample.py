@@ -1,0 +1,69 @@
+"""Resampling of images [B, H, W, C] by a factor of two with a separable low-pass filter.
+
+All functions convolve both axes with a filter of taps [K], in the manner of `upfirdn` (upsample, filter, downsample) of
+StyleGAN2. Pixels outside the image count as 0. They are sums of shifted images, which all backends fuse.
+"""
+
+from collections.abc import Sequence
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+
+BINOMIAL = (0.125, 0.375, 0.375, 0.125)  # StyleGAN2's filter, [1, 3, 3, 1] / 8
+
+
+def upsample(x: Array, taps: Sequence[float] = BINOMIAL, pad: tuple[int, int] | None = None) -> Array:
+    """Returns images with twice the height and width: a zero is inserted after each pixel, and the result is filtered.
+
+    The filter is multiplied by 2 along each axis, which keeps the mean.
+
+    Args:
+        x: Images [B, H, W, C].
+        taps: The filter; its sum is 1.
+        pad: Zeros before and after each axis, after the insertion. By default the output is [B, 2H, 2W, C] and not
+            shifted against the input.
+    """
+    low, high = ((len(taps) + 1) // 2, (len(taps) - 2) // 2) if pad is None else pad
+    kernel = 2.0 * np.asarray(taps[::-1])
+    for axis in (1, 2):
+        length = 2 * x.shape[axis] + low + high - len(taps) + 1
+        if length % 2:
+            raise ValueError(f"padding ({low}, {high}) gives an odd length {length} with {len(taps)} taps")
+        phases = []
+        for phase in (0, 1):  # Half of the taps meet inserted zeros.
+            first = (phase + low) % 2
+            offsets = range((phase + first - low) // 2, length)
+            terms = zip(kernel[first::2], offsets, strict=False)
+            phases.append(sum(float(tap) * _window(x, axis, offset, length // 2) for tap, offset in terms))
+        x = jnp.stack(phases, axis + 1).reshape(*x.shape[:axis], length, *x.shape[axis + 1 :])
+    return x
+
+
+def downsample(
+    x: Array, taps: Sequence[float] = BINOMIAL, pad: tuple[int, int] | None = None, factor: int = 2
+) -> Array:
+    """Returns filtered images, of which every `factor`-th row and column is kept.
+
+    Args:
+        x: Images [B, H, W, C].
+        taps: The filter; its sum is 1.
+        pad: Zeros before and after each axis. By default the output is [B, H / factor, W / factor, C] and not shifted
+            against the input.
+        factor: 2, or 1 to filter only.
+    """
+    low, high = ((len(taps) - factor + 1) // 2, (len(taps) - factor) // 2) if pad is None else pad
+    kernel = np.asarray(taps[::-1])
+    for axis in (1, 2):
+        length = (x.shape[axis] + low + high - len(taps)) // factor + 1
+        terms = enumerate(kernel, start=-low)
+        x = sum(float(tap) * _window(x, axis, offset, length, factor) for offset, tap in terms)
+    return x
+
+
+def _window(x: Array, axis: int, start: int, length: int, stride: int = 1) -> Array:
+    """Returns `length` entries of x along an axis, from `start` on, with zeros where x has no entries."""
+    stop = start + stride * (length - 1) + 1
+    pads = [(0, 0, 0)] * x.ndim
+    pads[axis] = (-start, stop - x.shape[axis], 0)
+    return lax.slice_in_dim(lax.pad(x, jnp.zeros((), x.dtype), pads), 0, None, stride, axis)
