@@ -69,7 +69,7 @@ def build(images: ImageSet, config: Config) -> Experiment:
     D = Network("discriminator", d_module, (input_spec(*images.target.shape),), (NOISE_KEY,), **options)
     latent = prng.normal_latent(config.latent)
     adam = lambda lr: optax.adam(lr, config.b1)
-    augment = testbeds.DIFFAUG if config.diffaug else None
+    augment = testbeds.augmentation(config)
     generate, discriminate = games.forward_functions(G, D, latent, augment)
 
     def classify(state: TrainState, x: Array, batch: Batch, key: Array) -> tuple[Classified, TrainState]:
@@ -77,6 +77,10 @@ def build(images: ImageSet, config: Config) -> Experiment:
         cross_entropy = optax.softmax_cross_entropy_with_integer_labels(class_logits, batch["label"]).mean()
         accuracy = (class_logits.argmax(1) == batch["label"]).astype(jnp.float32).mean()
         return Classified(logits, cross_entropy, accuracy), state
+
+    def real_logits(state: TrainState, x: Array, batch: Batch, key: Array) -> tuple[Array, TrainState]:
+        (logits, _), state = discriminate(state, x, batch, key)
+        return logits, state
 
     def d_loss(state: TrainState, batch: Batch, key: Array):
         z_key, real_key, fake_key = jax.random.split(key, 3)
@@ -102,4 +106,6 @@ def build(images: ImageSet, config: Config) -> Experiment:
         phases=(Phase("d", "discriminator", d_loss), Phase("g", "generator", g_loss)),
         ema={"generator": optim.ema_decay(config.ema_half_life, config.batch_size)},
     )
+    if augment is not None:
+        game = games.with_augmentation(game, augment, real_logits)
     return images.target.experiment(game, G, latent, images.source(config))

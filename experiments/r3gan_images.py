@@ -6,7 +6,7 @@
 
 During a burn-in, along half a cosine, the learning rates and gamma fall, and Adam's beta2 and the half-life of the
 averaged generator rise. Differences from the paper:
-- It augments as StyleGAN2-ADA does, with growing strength; here DiffAugment is applied at full strength from the start.
+- It augments as StyleGAN2-ADA does, which `--augment ada` selects; by default DiffAugment is applied at full strength.
 - It trains on 250 million images of CIFAR-10; here training ends with the burn-in, after 20 million.
 - Its Stacked MNIST is 32 pixels wide and takes four stages; here it is 28 pixels wide and takes three.
 - It has no MNIST. Here MNIST has networks of 1/24 of the width.
@@ -74,7 +74,7 @@ ON_CIFAR10 = {
     "width": 768,
     "conditional": True,
     "flip": True,
-    "diffaug": True,
+    "augment": "diffaug",
     "bfloat16": True,
 }
 

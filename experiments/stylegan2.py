@@ -17,6 +17,7 @@ Differences from that code:
 """
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -27,7 +28,7 @@ from jax import Array
 from experiments import testbeds
 from experiments.testbeds import CIFAR10, DIGITS, MNIST, ImageSet
 from jaxgan.core import axis, losses, optim, penalties, prng
-from jaxgan.core.game import NOISE_KEY, Batch, Game, Network, Phase, Scalars, TrainState
+from jaxgan.core.game import Batch, Game, Network, Phase, Scalars, TrainState
 from jaxgan.core.games import Latent
 from jaxgan.networks import stylegan2
 from jaxgan.runs.registry import register
@@ -149,9 +150,7 @@ def build(testbed: ImageSet, config: Config) -> Experiment:
     G, _ = game.networks
     if config.path_weight:
         game = with_path_length(game, G, latent, config.path_weight, config.path_every)
-    return dataclasses.replace(
-        experiment, game=game, sample=make_sample(G, generator.num_layers, latent), sample_options=SampleOptions()
-    )
+    return dataclasses.replace(experiment, game=game, **samplers(G, generator.num_layers, latent))
 
 
 @register(
@@ -195,19 +194,36 @@ def with_path_length(game: Game, G: Network, latent: Latent, weight: float, ever
     return dataclasses.replace(game, phases=phases, buffers={**game.buffers, "path_length": np.float32(0.0)})
 
 
-def make_sample(G: Network, num_layers: int, latent: Latent) -> Any:
-    """Returns the `Experiment.sample` of a StyleGAN2 generator, whose options are those of `SampleOptions`."""
+def samplers(G: Network, num_layers: int, latent: Latent) -> dict[str, Any]:
+    """Returns `sample` and `interpolate` of an `Experiment` whose generator is G, with `SampleOptions`."""
 
-    def sample(
-        state: TrainState, keys: Array, *labels: Array, psi: float = 1.0, const_noise: bool = False, mix: int = 0
+    def styles(state: TrainState, keys: Array, labels: Sequence[Array], psi: float, mix: int) -> Array:
+        draw = lambda keys: G.bind(state, train=False)(latent(keys), *labels, keys, method="styles", psi=psi)
+        ws = draw(keys)
+        if not mix:
+            return ws
+        is_first = jnp.arange(num_layers) < mix
+        return jnp.where(is_first[None, :, None], ws, draw(prng.fold_in(keys, stylegan2.SECOND_LATENT)))
+
+    def synthesise(state: TrainState, ws: Array, keys: Array, const_noise: bool) -> Array:
+        keys = jnp.broadcast_to(jax.random.key(0), keys.shape) if const_noise else keys
+        return G.bind(state, train=False)(ws, keys, method="synthesise")
+
+    def sample(state: TrainState, keys: Array, *labels: Array, psi: float, const_noise: bool, mix: int) -> Array:
+        return synthesise(state, styles(state, keys, labels, psi, mix), keys, const_noise)
+
+    def interpolate(
+        state: TrainState,
+        keys: Array,
+        other_keys: Array,
+        t: Array,
+        *labels: Array,
+        psi: float,
+        const_noise: bool,
+        mix: int,
     ) -> Array:
-        G_eval = G.bind(state, train=False)
-        styles = lambda keys: G_eval(latent(keys), *labels, keys, method="styles", psi=psi)
-        ws = styles(keys)
-        if mix:
-            is_first = jnp.arange(num_layers) < mix
-            ws = jnp.where(is_first[None, :, None], ws, styles(prng.fold_in(keys, stylegan2.SECOND_LATENT)))
-        noise_keys = jnp.broadcast_to(jax.random.key(0), keys.shape) if const_noise else keys
-        return G_eval(ws, noise_keys, method="synthesise")
+        """Linear in the styles, with the noise of the first latent."""
+        ws, other = (styles(state, k, labels, psi, mix) for k in (keys, other_keys))
+        return synthesise(state, (1.0 - t) * ws + t * other, keys, const_noise)
 
-    return sample
+    return {"sample": sample, "interpolate": interpolate, "sample_options": SampleOptions()}

@@ -7,19 +7,21 @@ import dataclasses
 import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import flax.linen as nn
 import jax.numpy as jnp
 import optax
 
-from jaxgan.core import augment, optim, prng
+from jaxgan.core import ada, augment, optim, prng
+from jaxgan.core.augment import Augmentation
 from jaxgan.core.games import Latent
 from jaxgan.core.losses import AdversarialLoss
 from jaxgan.data import datasets, sources, synthetic
 from jaxgan.data.digits import digits
 from jaxgan.data.folders import load_folder
 from jaxgan.data.sources import Source
+from jaxgan.errors import UserError
 from jaxgan.evaluate.digits_svm import class_balance
 from jaxgan.networks import dcgan, mlp, resnet
 from jaxgan.runs import registry, targets
@@ -49,11 +51,19 @@ class ImageConfig(Config):
     width: int = setting(64, "channels at half the image size")
     flip: bool = setting(False, "mirror images horizontally with probability 1/2")
     dequantise: bool = setting(False, "add uniform noise of one grey level")
-    diffaug: bool = setting(False, "apply DiffAugment (colour, translation, cutout) before the discriminator")
+    augment: Literal["none", "diffaug", "ada"] = setting("none", "augmentation of what the discriminator sees")
     bfloat16: bool = setting(False, "compute in bfloat16; parameters stay float32")
 
 
 DIFFAUG = augment.always(augment.compose(augment.colour, augment.translation, augment.cutout))
+
+
+def augmentation(config: ImageConfig) -> Augmentation | None:
+    """Returns the augmentation that the config asks for. Raises UserError for an unknown one."""
+    makers = {"none": lambda: None, "diffaug": lambda: DIFFAUG, "ada": lambda: ada.adaptive(config.batch_size)}
+    if config.augment not in makers:
+        raise UserError(f"unknown augmentation {config.augment!r}; use {', '.join(makers)}")
+    return makers[config.augment]()
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -173,7 +183,7 @@ class ImageSet(Testbed):
         """Returns the experiment of a loss on these images, see `Testbed.two_player`."""
         image_options = {
             "source": self.source(config),
-            "augment": DIFFAUG if config.diffaug else None,
+            "augment": augmentation(config),
             "dtype": compute_dtype(config),
         }
         return super().two_player(config, loss, g_optimizer, d_optimizer, **image_options | options)

@@ -196,6 +196,18 @@ def test_a_run_is_reported(capsys, workdir):
     assert "r3gan/digits" in (workdir / "report.html").read_text()
 
 
+def test_interpolations(capsys, workdir, tmp_path):
+    for name in ("frames.npz", "strip.png", "animation.gif"):
+        code, _, err = run(capsys, "sample", workdir, "--n", 3, "--interpolate", 4, "--out", tmp_path / name)
+        assert code == 0, err
+    frames = np.load(tmp_path / "frames.npz")["samples"]
+    assert frames.shape == (3, 4, 8, 8, 1)
+    run(capsys, "sample", workdir, "--n", 3, "--out", tmp_path / "ends.npz")
+    np.testing.assert_array_equal(frames[:, 0], np.load(tmp_path / "ends.npz")["samples"])
+    with Image.open(tmp_path / "animation.gif") as animation:
+        assert animation.n_frames == 4
+
+
 def test_sample(capsys, workdir, tmp_path):
     assert run(capsys, "sample", workdir, "--n", 9, "--out", tmp_path / "nine.npz")[0] == 0
     with np.load(tmp_path / "nine.npz") as file:

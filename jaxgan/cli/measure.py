@@ -1,6 +1,7 @@
 """The verbs that use a trained run: evaluate, sample."""
 
 import dataclasses
+import functools
 import json
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from jaxgan.cli import formatting
 from jaxgan.cli.train import from_setting_fields, setting_fields, use_data_dir
 from jaxgan.errors import UserError
 from jaxgan.render import pictures
+from jaxgan.render.outputs import Videos
 from jaxgan.runs.run import load, read_config
 
 
@@ -87,16 +89,18 @@ class Sample:
     seed: int = 0  # seed of the samples
     member: int = 0  # which of the seeds that were trained together, from 0
     classes: tuple[int, ...] = ()  # classes to draw from, in turn; all by default
+    interpolate: int | None = None  # frames from each sample to the next, as videos; only for images
     out: Path | None = None  # .npz, or .png, .gif, .webp, .wav, .txt as the samples allow; in WORKDIR by default
 
     def run(self, **options: Any) -> None:
         """Writes the samples; `options` are those of the experiment."""
         run = load(self.workdir)
-        output = run.experiment.output
+        output = Videos() if self.interpolate else run.experiment.output
         out = self.out or self.workdir / f"samples{output.preview_suffixes[0]}"
         output.check_suffix(out)
         labels = [self.classes[i % len(self.classes)] for i in range(self.n)] if self.classes else None
-        samples = run.sample(self.n, self.seed, self.member, labels, **options)
+        draw = functools.partial(run.interpolate, frames=self.interpolate) if self.interpolate else run.sample
+        samples = draw(self.n, seed=self.seed, member=self.member, labels=labels, **options)
         try:
             output.write(samples, out)
         except OSError as error:

@@ -4,17 +4,34 @@ Reals and fakes receive transformations from the same distribution, in the updat
 gradient passes through them. Images are [B, H, W, C] in [-1, 1]; `key` is one for the batch, or one per example.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
 from jaxgan.core import prng
-from jaxgan.core.game import TrainState
+from jaxgan.core.game import Scalars, TrainState
 
 Transform = Callable[[Array, Array], Array]  # (images, key) -> images
-Augment = Callable[[TrainState, Array, Array], Array]  # (state, images, key) -> images
+
+
+class Augmentation(NamedTuple):
+    """A transformation of everything that the discriminator sees, whose strength may adapt.
+
+    Attributes:
+        apply: (state, images, key) -> images.
+        buffers: Initial values of the buffers that `apply` reads, as host arrays.
+        update: (state, the discriminator's logits at transformed reals) -> (state with updated buffers, scalars to
+            log), or None if nothing adapts.
+        every: Steps between updates.
+    """
+
+    apply: Callable[[TrainState, Array, Array], Array]
+    buffers: Mapping[str, Any] = {}
+    update: Callable[[TrainState, Array], tuple[TrainState, Scalars]] | None = None
+    every: int = 1
 
 
 def compose(*transforms: Transform) -> Transform:
@@ -29,9 +46,9 @@ def compose(*transforms: Transform) -> Transform:
     return composed
 
 
-def always(transform: Transform) -> Augment:
+def always(transform: Transform) -> Augmentation:
     """Returns the augmentation that applies `transform` to all images, whatever the training state."""
-    return lambda state, images, key: transform(images, key)
+    return Augmentation(lambda state, images, key: transform(images, key))
 
 
 def brightness(images: Array, key: Array) -> Array:

@@ -14,7 +14,7 @@ import optax
 from jax import Array
 
 from jaxgan.core import axis, prng
-from jaxgan.core.augment import Augment
+from jaxgan.core.augment import Augmentation
 from jaxgan.core.game import Batch, Game, Network, Params, Phase, Player, Scalars, TrainState
 from jaxgan.core.losses import AdversarialLoss
 from jaxgan.core.penalties import Penalty
@@ -36,7 +36,7 @@ def two_player(
     penalty_weight: float | Callable[[Array], Array] = 1.0,
     penalty_every: int = 1,
     n_critic: int = 1,
-    augment: Augment | None = None,
+    augment: Augmentation | None = None,
     ema: Callable[[Array], Array] | None = None,
     simultaneous: bool = False,
 ) -> Game:
@@ -54,8 +54,7 @@ def two_player(
         penalty_every: With a value above 1 the penalty is a phase of its own, every so many steps and so many times as
             heavy (lazy regularisation, Karras et al. 2020, appendix B).
         n_critic: Discriminator updates per generator update.
-        augment: (state, examples, example keys) -> examples, applied to everything that the discriminator sees, reals
-            and fakes alike.
+        augment: Applied to everything that the discriminator sees, reals and fakes alike.
         ema: decay(step) of the moving average of the generator's parameters. None keeps no average.
         simultaneous: Whether both players update from the parameters before the step.
     """
@@ -94,7 +93,7 @@ def two_player(
     if penalty is not None and penalty_every > 1:
         phases.append(Phase("d_penalty", "discriminator", lazy_penalty, penalty_every))
     phases.append(Phase("g", "generator", g_loss, every=n_critic, start=n_critic - 1))
-    return Game(
+    game = Game(
         networks=(generator, discriminator),
         players={
             "generator": Player((generator.name,), g_optimizer),
@@ -104,10 +103,26 @@ def two_player(
         ema={} if ema is None else {generator.name: ema},
         simultaneous=simultaneous,
     )
+    return game if augment is None else with_augmentation(game, augment, discriminate)
+
+
+def with_augmentation(game: Game, augment: Augmentation, discriminate: Discriminate) -> Game:
+    """Returns the game with an augmentation's buffers and, if it adapts, the phase `augment` that updates them.
+
+    `discriminate(state, x, batch, key)` returns the logits of the augmented examples x, and the state.
+    """
+
+    def update(state: TrainState, batch: Batch, key: Array) -> tuple[TrainState, Scalars]:
+        real_logits, _ = discriminate(state, batch["real"], batch, _reserved_key(key, 0))
+        return augment.update(state, real_logits)
+
+    phases = [] if augment.update is None else [Phase("augment", None, update, augment.every)]
+    buffers = {**game.buffers, **augment.buffers}
+    return dataclasses.replace(game, phases=(*game.phases, *phases), buffers=buffers)
 
 
 def forward_functions(
-    generator: Network, discriminator: Network, latent: Latent, augment: Augment | None = None
+    generator: Network, discriminator: Network, latent: Latent, augment: Augmentation | None = None
 ) -> tuple[Generate, Discriminate]:
     """Returns two functions that call the networks on a batch and supply their latents and extra inputs.
 
@@ -120,7 +135,7 @@ def forward_functions(
         return generator(state, z, *generator.extra_args(batch, _reserved_key(key, 0)))
 
     def discriminate(state: TrainState, x: Array, batch: Batch, key: Array) -> tuple[Any, TrainState]:
-        x = x if augment is None else augment(state, x, prng.example_keys(key, batch["index"]))
+        x = x if augment is None else augment.apply(state, x, prng.example_keys(key, batch["index"]))
         return discriminator(state, x, *discriminator.extra_args(batch, _reserved_key(key, 0)))
 
     return generate, discriminate

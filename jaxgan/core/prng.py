@@ -7,6 +7,7 @@ depend on which device holds it, nor on the number of devices.
 from collections.abc import Callable
 
 import jax
+import jax.numpy as jnp
 from jax import Array
 
 from jaxgan.core import axis
@@ -42,6 +43,19 @@ def normal(keys: Array, *shape: int) -> Array:
 def uniform(keys: Array, *shape: int, minval: float = 0.0, maxval: float = 1.0) -> Array:
     """Draws from U[minval, maxval): [B, *shape], each example from its own key."""
     return jax.vmap(lambda key: jax.random.uniform(key, shape, minval=minval, maxval=maxval))(keys)
+
+
+def spherical_interpolation(a: Array, b: Array, t: float | Array) -> Array:
+    """Returns latents [B, Z] at the fraction t of the arc from a to b, on which normal latents keep their norm.
+
+    Reference: White 2016, "Sampling generative networks", section 2.1.
+    """
+    unit = lambda x: x / jnp.linalg.norm(x, axis=1, keepdims=True)
+    angle = jnp.arccos(jnp.clip((unit(a) * unit(b)).sum(1, keepdims=True), -1.0, 1.0))
+    small = angle < 1e-3
+    sine = jnp.where(small, 1.0, jnp.sin(angle))
+    weights = lambda t: jnp.where(small, t, jnp.sin(t * angle) / sine)
+    return weights(1.0 - t) * a + weights(t) * b
 
 
 def normal_latent(size: int) -> Callable[[Array], Array]:

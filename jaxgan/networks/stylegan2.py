@@ -13,10 +13,10 @@ import numpy as np
 from jax import Array, lax
 
 from jaxgan.core import axis, prng
+from jaxgan.core.resample import downsample, upsample
 from jaxgan.networks.conv import conv2d, conv_transpose2d
 from jaxgan.networks.layers import Conv, equalised_lr, leaky_relu
 from jaxgan.networks.minibatch import minibatch_std
-from jaxgan.networks.resample import downsample, upsample
 
 W_AVERAGE_DECAY = 0.995  # of the mean style, per update
 NOISE, SECOND_LATENT, MIXING = 1, 2, 3  # folded into example keys, which themselves draw z

@@ -13,7 +13,7 @@ from jax.sharding import SingleDeviceSharding
 
 from jaxgan.core.game import TrainState
 from jaxgan.errors import UserError, did_you_mean
-from jaxgan.render.outputs import Samples
+from jaxgan.render.outputs import Images, Samples
 from jaxgan.runs import registry
 from jaxgan.runs.registry import Entry
 from jaxgan.training import sampling
@@ -69,6 +69,37 @@ class Run:
 
         Raises UserError for a value out of range, or an unknown option.
         """
+        self._check_request(n, member, labels)
+        sampler = sampling.make_sampler(self.experiment, self._sample_options(options))
+        return sampler(self.seed_states[member], n, seed, labels)
+
+    def interpolate(
+        self,
+        n: int,
+        frames: int,
+        seed: int = 0,
+        member: int = 0,
+        labels: Sequence[int] | None = None,
+        **options: Any,
+    ) -> np.ndarray:
+        """Returns images uint8 [n, frames, H, W, C] on the way from each of n samples to the next one.
+
+        Arguments are those of `sample`, which draws the first frames; n is at most 63. Latents are interpolated along
+        an arc, and the styles of StyleGAN2 along a line.
+
+        Raises UserError for a value out of range, an unknown option, or an experiment that cannot interpolate.
+        """
+        self._check_request(n, member, labels)
+        if self.experiment.interpolate is None or not isinstance(self.experiment.output, Images):
+            raise UserError(f"{self.entry.name} cannot interpolate; it needs a generator of images from latents")
+        if n >= sampling.CHUNK or frames < 1:
+            raise UserError(
+                f"cannot interpolate {n} samples in {frames} frames; use 1 to 63 samples and 1 frame or more"
+            )
+        state, options = self.seed_states[member], self._sample_options(options)
+        return sampling.interpolate(self.experiment, state, n, frames, seed, labels, options)
+
+    def _check_request(self, n: int, member: int, labels: Sequence[int] | None) -> None:
         if n < 1:
             raise UserError(f"cannot draw {n} samples; ask for at least 1")
         self._check_member(member)
@@ -77,8 +108,6 @@ class Run:
             raise UserError(f"{self.entry.name} has no classes, so it takes no labels")
         if labels is not None and (len(labels) != n or not all(0 <= label < classes for label in labels)):
             raise UserError(f"labels must be {n} numbers from 0 to {classes - 1}")
-        sampler = sampling.make_sampler(self.experiment, self._sample_options(options))
-        return sampler(self.seed_states[member], n, seed, labels)
 
     def network(self, name: str, member: int = 0) -> Callable[..., Any]:
         """Returns a network as a function of its inputs, in evaluation mode, with averaged parameters if there are any.

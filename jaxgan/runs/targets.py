@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from jaxgan.core import games
+from jaxgan.core import games, prng
 from jaxgan.core.game import LABEL, NOISE_KEY, Game, Network, TrainState, input_spec
 from jaxgan.core.games import Latent
 from jaxgan.core.losses import AdversarialLoss
@@ -116,9 +116,16 @@ class Target:
         """
         conditional = LABEL in generator.extra_inputs
 
-        def sample(state: TrainState, keys: Array, *labels: Array) -> Array:
+        def generate(state: TrainState, z: Array, keys: Array, *labels: Array) -> Array:
             noise = [keys] if NOISE_KEY in generator.extra_inputs else []
-            return generator.bind(state, train=False)(latent(keys), *labels, *noise)
+            return generator.bind(state, train=False)(z, *labels, *noise)
+
+        def sample(state: TrainState, keys: Array, *labels: Array) -> Array:
+            return generate(state, latent(keys), keys, *labels)
+
+        def interpolate(state: TrainState, keys: Array, other_keys: Array, t: Array, *labels: Array) -> Array:
+            z = prng.spherical_interpolation(latent(keys), latent(other_keys), t)
+            return generate(state, z, keys, *labels)
 
         def evaluate(samples: Samples, state: TrainState) -> Evaluation:
             result = (self.evaluate_conditional if conditional else self.evaluate)(samples)
@@ -133,6 +140,7 @@ class Target:
             preview_count=self.preview_count,
             classes=self.classes if conditional else 0,
             data=self.data,
+            interpolate=interpolate,
         )
 
 

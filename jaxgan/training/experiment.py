@@ -109,6 +109,8 @@ class Experiment:
         preview_count: How many samples a preview shows.
         classes: Number of classes that can be requested; sample i has class i % classes unless labels are given.
         data: split name -> the real images that samples are compared with, if there are any.
+        interpolate: Pure function (state, keys [N], other keys [N], t, *labels [N], **options) -> samples [N, ...] at
+            the fraction t of the way between the latents of the two keys, or None.
         sample_options: None, or a frozen dataclass of `setting` fields with the default options of `sample`, such as a
             truncation, or which of several generators to use.
     """
@@ -121,4 +123,5 @@ class Experiment:
     preview_count: int = 64
     classes: int = 0
     data: Callable[[str], ImageData] | None = None
+    interpolate: Callable[..., Array] | None = None
     sample_options: Any = None

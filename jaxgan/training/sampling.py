@@ -37,8 +37,7 @@ def make_sampler(experiment: Experiment, options: Any = None) -> Sampler:
 
     @jax.jit
     def sample_chunk(state: TrainState, seed: Array, start: Array, *labels: Array) -> Array:
-        keys = prng.example_keys(jax.random.key(seed), start + jnp.arange(CHUNK))
-        return experiment.sample(state.with_ema(), keys, *labels, **option_values)
+        return experiment.sample(state.with_ema(), sample_keys(seed, start), *labels, **option_values)
 
     def sample(state: TrainState, n: int, seed: int, labels: Sequence[int] | None = None) -> Samples:
         all_labels = np.int32(labels) if labels is not None else cyclic_labels(experiment, n)
@@ -49,6 +48,39 @@ def make_sampler(experiment: Experiment, options: Any = None) -> Sampler:
         return experiment.output.postprocess(np.concatenate(jax.device_get(chunks))[:n])
 
     return sample
+
+
+def sample_keys(seed: Array, start: Array | int) -> Array:
+    """Returns the keys [CHUNK] of samples start, start + 1, ..."""
+    return prng.example_keys(jax.random.key(seed), start + jnp.arange(CHUNK))
+
+
+def interpolate(
+    experiment: Experiment,
+    state: TrainState,
+    n: int,
+    frames: int,
+    seed: int,
+    labels: Sequence[int] | None = None,
+    options: Any = None,
+) -> np.ndarray:
+    """Returns samples [n, frames, ...] on the way from sample i to sample i + 1, for i = 0, ..., n - 1.
+
+    The first frame of a row is the sample itself, and all frames of a row have its label. The arguments are those of
+    `make_sampler`; n is at most `CHUNK` - 1.
+    """
+    options = options or experiment.sample_options
+    option_values = {} if options is None else {f.name: getattr(options, f.name) for f in dataclasses.fields(options)}
+    all_labels = np.int32(labels) if labels is not None else cyclic_labels(experiment, n)
+    chunk_labels = [np.resize(all_labels, CHUNK)] if experiment.classes else []
+
+    @jax.jit
+    def frame(state: TrainState, t: Array, *labels: Array) -> Array:
+        keys = sample_keys(jnp.uint32(seed), 0)
+        return experiment.interpolate(state.with_ema(), keys, jnp.roll(keys, -1), t, *labels, **option_values)
+
+    steps = [np.asarray(frame(state, jnp.float32(k / frames), *chunk_labels))[:n] for k in range(frames)]
+    return np.stack([experiment.output.postprocess(step) for step in steps], 1)
 
 
 def cyclic_labels(experiment: Experiment, n: int) -> np.ndarray:

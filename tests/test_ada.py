@@ -1,0 +1,140 @@
+"""Adaptive augmentation: each transformation against its closed form and its inverse, and the rule for p."""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from jaxgan.core import ada
+from jaxgan.core.game import TrainState
+
+SIDE = 12
+warp = jax.jit(ada.warp)
+transform = jax.jit(ada.transform)
+full = functools.partial(jnp.full, [2])
+
+
+@pytest.fixture(scope="module")
+def images():
+    return jax.random.uniform(jax.random.key(0), [2, SIDE, SIDE, 3], minval=-1.0)
+
+
+def smooth(x, y):
+    """Returns images [1, H, W, 3] of slow waves at places in pixels from the centre."""
+    return np.stack([np.sin(0.25 * x + 0.1), np.cos(0.2 * y), np.sin(0.15 * (x + y))], -1)[None].astype(np.float32)
+
+
+def grid():
+    """Returns the coordinates x and y of the pixels, from the centre."""
+    y, x = np.mgrid[:SIDE, :SIDE] - (SIDE - 1) / 2
+    return x, y
+
+
+def test_without_probability_images_are_unchanged(images):
+    keys = jax.random.split(jax.random.key(1), 2)
+    assert_array_equal(transform(images, keys, 0.0), images)
+    assert np.abs(transform(images, keys, 1.0) - images).max((1, 2, 3)).min() > 0.1
+
+
+@pytest.mark.parametrize(
+    ("inverse", "expected"),
+    [
+        (ada.scaling(full(1.0), full(1.0)), lambda x: x),
+        (ada.scaling(full(-1.0), full(1.0)), lambda x: x[:, :, ::-1]),
+        (ada.rotation(full(np.pi / 2)), lambda x: np.rot90(x, 1, (2, 1))),
+        (ada.rotation(full(np.pi)), lambda x: x[:, ::-1, ::-1]),
+        (
+            ada.translation(full(-3.0), full(2.0)),
+            lambda x: np.pad(x, [(0, 0), (0, 2), (3, 0), (0, 0)], mode="reflect")[:, 2:, :SIDE],
+        ),
+    ],
+)
+def test_movements_by_whole_pixels_are_exact(inverse, expected, images):
+    assert_allclose(warp(images, inverse), expected(np.asarray(images)), atol=2e-5)
+
+
+@pytest.mark.parametrize(
+    "inverse",
+    [
+        ada.translation(full(0.4), full(-0.7)),
+        ada.rotation(full(0.3)),
+        ada.scaling(full(1.1), full(0.9)),
+        ada.rotation(full(-0.5)) @ ada.scaling(full(0.9), full(1.0)) @ ada.translation(full(0.5), full(0.2)),
+    ],
+)
+def test_smooth_images_are_moved_as_functions_of_the_place(inverse):
+    x, y = grid()
+    image = np.repeat(smooth(x, y), 2, 0)
+    source = np.einsum("ij,jyx->iyx", inverse[0], np.stack([x, y, np.ones_like(x)]))
+    moved = warp(image, inverse)
+    inner = (slice(0, 1), slice(3, -3), slice(3, -3))
+    assert_allclose(moved[inner], smooth(source[0], source[1])[inner], atol=0.03)
+    back = warp(moved, jnp.linalg.inv(inverse))
+    assert_allclose(back[inner], image[inner], atol=0.05)
+
+
+def test_a_warp_is_linear_in_the_image(images):
+    inverse = ada.rotation(full(0.7))
+    a, b = images, images[::-1]
+    assert_allclose(warp(2.0 * a - b, inverse), 2.0 * warp(a, inverse) - warp(b, inverse), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("matrix", "inverse", "expected"),
+    [
+        (ada.colour_shift(full(0.3)), ada.colour_shift(full(-0.3)), lambda x: x + 0.3),
+        (ada.colour_scale(full(2.0)), ada.colour_scale(full(0.5)), lambda x: 2.0 * x),
+        (
+            ada.luma_inversion(full(1.0)),
+            ada.luma_inversion(full(1.0)),
+            lambda x: x - 2.0 * x.mean(-1, keepdims=True),
+        ),
+        (ada.hue_rotation(full(2 * np.pi / 3)), ada.hue_rotation(full(-2 * np.pi / 3)), lambda x: x[..., [2, 0, 1]]),
+        (
+            ada.saturation_scale(full(0.25)),
+            ada.saturation_scale(full(4.0)),
+            lambda x: x.mean(-1, keepdims=True) + 0.25 * (x - x.mean(-1, keepdims=True)),
+        ),
+    ],
+)
+def test_colour_matrices_have_their_closed_forms_and_inverses(matrix, inverse, expected, images):
+    coloured = ada.recolour(images, matrix)
+    assert_allclose(coloured, expected(np.asarray(images)), atol=1e-5)
+    assert_allclose(ada.recolour(coloured, inverse), images, atol=1e-5)
+
+
+def test_a_grey_image_stays_grey_under_colour(images):
+    matrix = ada.luma_inversion(full(1.0)) @ ada.colour_scale(full(1.5)) @ ada.colour_shift(full(0.2))
+    grey = images[..., :1]
+    assert_allclose(ada.recolour(grey, matrix), -1.5 * (grey + 0.2), atol=1e-5)
+    assert_allclose(ada.recolour(jnp.repeat(grey, 3, 3), matrix)[..., :1], -1.5 * (grey + 0.2), atol=1e-5)
+
+
+def test_an_image_depends_on_its_own_key_and_is_kept_with_the_probability_of_no_transformation():
+    keys = jax.random.split(jax.random.key(2), 400)
+    images = jax.random.uniform(jax.random.key(3), [400, SIDE, SIDE, 3], minval=-1.0)
+    p = 0.05
+    whole = transform(images, keys, p)
+    assert_array_equal(transform(images[:2], keys[:2], p), whole[:2])
+    kept = float((whole == images).all((1, 2, 3)).mean())
+    # Two rotations and eleven others, of which each leaves out the image with probability 1 - p, and together 1 - p
+    # for the rotations.
+    assert kept == pytest.approx((1 - p) ** 12, abs=0.07)
+
+
+def test_p_follows_the_sign_of_the_logits_at_reals():
+    augment = ada.adaptive(batch_size=50, target=0.6, every=4, images=1_000)
+    state = TrainState(jnp.int32(0), {}, dict(augment.buffers), {}, {})
+    overfit = jnp.ones(10)
+    state, scalars = augment.update(state, overfit)
+    assert float(scalars["p"]) == pytest.approx(0.2)
+    assert float(scalars["sign"]) == 1.0
+    for _ in range(3):
+        state, scalars = augment.update(state, -overfit)
+    assert float(state.buffers["augment_p"]) == 0.0
+    x = jnp.zeros([2, SIDE, SIDE, 1])
+    assert_array_equal(augment.apply(dataclasses.replace(state), x, jax.random.split(jax.random.key(0), 2)), x)
