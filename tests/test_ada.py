@@ -14,6 +14,7 @@ from jaxgan.core.game import TrainState
 
 SIDE = 12
 warp = jax.jit(ada.warp)
+blit = jax.jit(ada.blit)
 transform = jax.jit(ada.transform)
 full = functools.partial(jnp.full, [2])
 
@@ -54,7 +55,13 @@ def test_without_probability_images_are_unchanged(images):
     ],
 )
 def test_movements_by_whole_pixels_are_exact(inverse, expected, images):
-    assert_allclose(warp(images, inverse), expected(np.asarray(images)), atol=2e-5)
+    assert_array_equal(blit(images, inverse), expected(np.asarray(images)))
+
+
+@pytest.mark.parametrize("inverse", [ada.scaling(full(1.0), full(1.0)), ada.translation(full(-3.0), full(2.0))])
+def test_a_warp_by_whole_pixels_is_that_of_a_blit(inverse, images):
+    """Upsampling and downsampling by the wavelet filter are together the identity."""
+    assert_allclose(warp(images, inverse), blit(images, inverse), atol=2e-5)
 
 
 @pytest.mark.parametrize(
@@ -121,9 +128,10 @@ def test_an_image_depends_on_its_own_key_and_is_kept_with_the_probability_of_no_
     whole = transform(images, keys, p)
     assert_array_equal(transform(images[:2], keys[:2], p), whole[:2])
     kept = float((whole == images).all((1, 2, 3)).mean())
-    # Two rotations and eleven others, of which each leaves out the image with probability 1 - p, and together 1 - p
-    # for the rotations.
-    assert kept == pytest.approx((1 - p) ** 12, abs=0.07)
+    # Two rotations are left out with probability 1 - p together, and each of the others alone. A drawn flip, turn or
+    # inversion is the identity with probability 1/2, 1/4 and 1/2.
+    identity = (1 - p) ** 9 * (1 - p / 2) ** 2 * (1 - 3 * p / 4)
+    assert kept == pytest.approx(identity, abs=0.07)
 
 
 def test_p_follows_the_sign_of_the_logits_at_reals():

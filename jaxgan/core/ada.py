@@ -5,7 +5,8 @@ long as p is below about 0.8 the generator does not learn the transformations. p
 separates reals: it rises while their logits are mostly positive, which means that the discriminator overfits.
 
 Images are [B, H, W, C], C 1 or 3, in [-1, 1]. The pipeline is "bgc": pixel blitting, general geometric transformations
-and colour transformations (appendix B). Geometry is one matrix for each image, and so is colour.
+and colour transformations (appendix B). Geometry is one matrix for each image, and so is colour. Unlike in the authors'
+code, blitting copies pixels and does not pass through the resampling of general transformations.
 """
 
 import functools
@@ -84,23 +85,37 @@ def transform(x: Array, keys: Array, p: Array | float) -> Array:
     _, h, w, channels = x.shape
     draws = iter(prng.uniform(keys, NUM_UNIFORM).T)
     normals = iter(prng.normal(prng.fold_in(keys, 1), NUM_NORMAL).T)
+    x = blit(x, draw_blit(draws, p, h, w))
     inverse, is_moved = draw_geometry(draws, normals, p, h, w)
-    moved = jnp.where(is_moved[:, None, None, None], warp(x, inverse), x)
+    x = jnp.where(is_moved[:, None, None, None], warp(x, inverse), x)
     colour, is_coloured = draw_colour(draws, normals, p, channels)
-    return jnp.where(is_coloured[:, None, None, None], recolour(moved, colour), moved)
+    return jnp.where(is_coloured[:, None, None, None], recolour(x, colour), x)
+
+
+def draw_blit(draws: Iterator[Array], p: Array | float, h: int, w: int) -> Array:
+    """Returns inverse transformations [B, 3, 3] that map pixels to pixels: flips, quarter turns and whole shifts.
+
+    Args:
+        draws: Draws [B] from U[0, 1).
+        p: Probability of each transformation.
+        h: Height in pixels.
+        w: Width in pixels.
+    """
+    is_flipped, is_turned, is_shifted = (next(draws) < p for _ in range(3))
+    flip = jnp.where(is_flipped, 1.0 - 2.0 * jnp.floor(2.0 * next(draws)), 1.0)
+    quarters = jnp.where(is_turned, jnp.floor(4.0 * next(draws)), 0.0)
+    shifts = [jnp.round(SHIFT_MAX * (2.0 * next(draws) - 1.0) * side) for side in (w, h)]
+    x, y = (jnp.where(is_shifted, shift, 0.0) for shift in shifts)
+    turn = rotation(0.5 * math.pi * quarters)
+    return _product(scaling(flip, jnp.ones_like(flip)), turn, translation(-x, -y))
 
 
 def draw_geometry(
     draws: Iterator[Array], normals: Iterator[Array], p: Array | float, h: int, w: int
 ) -> tuple[Array, Array]:
-    """Returns the inverse transformations [B, 3, 3] of images of h x w pixels, and which of them are drawn, bool [B].
+    """Returns inverse transformations [B, 3, 3]: scalings, rotations and shifts; and which are drawn, bool [B].
 
-    Args:
-        draws: Draws [B] from U[0, 1).
-        normals: Draws [B] from N(0, 1).
-        p: Probability of each transformation.
-        h: Height in pixels.
-        w: Width in pixels.
+    `normals` are draws [B] from N(0, 1); the other arguments are those of `draw_blit`.
     """
     is_drawn = []
 
@@ -108,34 +123,23 @@ def draw_geometry(
         is_drawn.append(next(draws) < probability)
         return jnp.where(is_drawn[-1], value, neutral)
 
-    signed = lambda: 2.0 * next(draws) - 1.0
+    angle = lambda: math.pi * (2.0 * next(draws) - 1.0)
     # A rotation before or after the anisotropic scaling has the probability p (appendix B).
     p_rotation = 1.0 - jnp.sqrt(jnp.clip(1.0 - p, 0.0, 1.0))
-    flip = gated(p, 1.0 - 2.0 * jnp.floor(2.0 * next(draws)), 1.0)
-    quarters = gated(p, jnp.floor(4.0 * next(draws)), 0.0)
-    along_x, along_y = SHIFT_MAX * signed(), SHIFT_MAX * signed()
-    is_shifted = next(draws) < p
-    whole_x, whole_y = (
-        jnp.where(is_shifted, jnp.round(shift * side), 0.0) for shift, side in ((along_x, w), (along_y, h))
-    )
     scale = gated(p, jnp.exp2(SCALE_STD * next(normals)), 1.0)
-    before = gated(p_rotation, math.pi * signed(), 0.0)
+    before = gated(p_rotation, angle(), 0.0)
     aspect = gated(p, jnp.exp2(ASPECT_STD * next(normals)), 1.0)
-    after = gated(p_rotation, math.pi * signed(), 0.0)
-    is_moved = next(draws) < p
-    part_x, part_y = (jnp.where(is_moved, SHIFT_STD * next(normals) * side, 0.0) for side in (w, h))
-    ones = jnp.ones_like(flip)
+    after = gated(p_rotation, angle(), 0.0)
+    is_shifted = next(draws) < p
+    x, y = (jnp.where(is_shifted, SHIFT_STD * next(normals) * side, 0.0) for side in (w, h))
     inverse = _product(
-        scaling(flip, ones),
-        rotation(0.5 * math.pi * quarters),
-        translation(-whole_x, -whole_y),
         scaling(1.0 / scale, 1.0 / scale),
         rotation(before),
         scaling(1.0 / aspect, aspect),
         rotation(after),
-        translation(-part_x, -part_y),
+        translation(-x, -y),
     )
-    return inverse, functools.reduce(jnp.logical_or, [*is_drawn, is_shifted, is_moved])
+    return inverse, functools.reduce(jnp.logical_or, [*is_drawn, is_shifted])
 
 
 def draw_colour(
@@ -162,11 +166,30 @@ def draw_colour(
     return _product(*parts[::-1]), functools.reduce(jnp.logical_or, is_drawn)
 
 
+def blit(x: Array, inverse: Array) -> Array:
+    """Returns images moved by transformations that map pixels to pixels. Arguments are those of `warp`.
+
+    Pixels are copied, so the result is exact.
+    """
+    b, h, w, c = x.shape
+    rows, columns = jnp.mgrid[:h, :w].astype(jnp.float32)
+    places = jnp.stack([columns - (w - 1) / 2, rows - (h - 1) / 2])
+    source = jnp.einsum("bij,jyx->biyx", inverse[:, :2, :2], places) + inverse[:, :2, 2, None, None]
+
+    def reflected(place: Array, side: int) -> Array:
+        index = jnp.round(place + (side - 1) / 2).astype(jnp.int32) % (2 * side - 2)
+        return jnp.minimum(index, 2 * side - 2 - index)
+
+    index = reflected(source[:, 1], h) * w + reflected(source[:, 0], w)
+    return jnp.take_along_axis(x.reshape(b, h * w, c), index.reshape(b, h * w, 1), 1).reshape(x.shape)
+
+
 def warp(x: Array, inverse: Array) -> Array:
     """Returns images moved by affine transformations.
 
     As in the authors' code, images are sampled bilinearly at twice the size, between upsampling and downsampling by an
     orthogonal wavelet filter, which together are the identity. Outside of the image it is continued by reflection.
+    There the authors' code reflects once, and uses 0 further out.
 
     Args:
         x: Images [B, H, W, C].

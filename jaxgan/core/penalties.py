@@ -92,3 +92,18 @@ def r2(critic: Critic, real: Array, fake: Array, key: Array) -> Array:
 def r1_r2(critic: Critic, real: Array, fake: Array, key: Array) -> Array:
     """Returns the sum of `r1` and `r2`, the penalty of R3GAN (Huang et al. 2024)."""
     return r1(critic, real, fake, key) + r2(critic, real, fake, key)
+
+
+def orthogonality(params: chex.ArrayTree) -> Array:
+    """Returns the sum of squared inner products of different filters, over all kernels (Brock et al. 2018, Eq. 3).
+
+    A kernel [..., O] is a matrix W with O columns, its filters. The term of W is the sum of the squares of W'W off the
+    diagonal. Kernels are the leaves with the name "kernel".
+    """
+    terms = []
+    for path, leaf in jax.tree_util.tree_leaves_with_path(params):
+        if path[-1].key == "kernel":
+            w = leaf.reshape(-1, leaf.shape[-1])
+            products = w.T @ w
+            terms.append((products**2).sum() - (jnp.diagonal(products) ** 2).sum())
+    return sum(terms, jnp.zeros([]))
