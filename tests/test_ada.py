@@ -46,7 +46,7 @@ def test_without_probability_images_are_unchanged(images):
     [
         (ada.scaling(full(1.0), full(1.0)), lambda x: x),
         (ada.scaling(full(-1.0), full(1.0)), lambda x: x[:, :, ::-1]),
-        (ada.rotation(full(np.pi / 2)), lambda x: np.rot90(x, 1, (2, 1))),
+        (ada.rotation(full(np.pi / 2)), lambda x: np.rot90(x, 1, (1, 2))),
         (ada.rotation(full(np.pi)), lambda x: x[:, ::-1, ::-1]),
         (
             ada.translation(full(-3.0), full(2.0)),

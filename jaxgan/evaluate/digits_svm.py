@@ -17,13 +17,17 @@ def class_balance(samples: np.ndarray, share: float = 0.02) -> dict[str, float]:
         smallest_class: Fraction of the samples in the rarest class.
         class_kl: KL divergence in nats of the samples' class frequencies from the data's.
     """
-    predict, _ = _train_svm()
-    counts = np.bincount(predict(samples), minlength=10)
+    counts = np.bincount(classify(samples), minlength=10)
     return {
         "classes": float(np.sum(counts >= share * len(samples))),
         "smallest_class": float(counts.min() / len(samples)),
         "class_kl": kl_divergence(counts, np.bincount(digits().labels)),
     }
+
+
+def classify(samples: np.ndarray) -> np.ndarray:
+    """Returns the classes int [N] of samples uint8 [N, 8, 8, 1]."""
+    return _train_svm()[0](samples)
 
 
 def accuracy() -> float:
