@@ -14,6 +14,7 @@ from scipy.special import expit
 
 from experiments import dirac
 from jaxgan.core import axis, games, losses, penalties
+from jaxgan.core.augment import Augmentation
 from jaxgan.core.game import init_state
 from jaxgan.core.update import make_update
 from jaxgan.training.devices import Devices
@@ -51,6 +52,29 @@ def test_a_lazy_penalty_is_a_phase_of_its_own_with_a_larger_weight():
         without = run_phases(dirac.make_game(losses.minimax), ["d"])[0]
         chex.assert_trees_all_equal(run_phases(game, ["d"])[0].params, without.params)
     np.testing.assert_allclose(psi, -0.6 + dirac.H * 4 * 0.3 * 0.6, rtol=1e-12)
+
+
+def test_an_augmentation_adapts_in_a_phase_without_a_player():
+    augment = Augmentation(
+        apply=lambda state, x, key: state.buffers["scale"] * x,
+        buffers={"scale": np.float64(3.0)},
+        update=lambda state, logits: (state.with_buffers(scale=2.0 * state.buffers["scale"]), {"sum": logits.sum()}),
+        every=3,
+    )
+    game = dirac.make_game(losses.minimax, augment=augment)
+    assert [[phase.name for phase in game.due_phases(step)] for step in (0, 1, 3)] == [
+        ["d", "g", "augment"],
+        ["d", "g"],
+        ["d", "g", "augment"],
+    ]
+    with jax.enable_x64(True):
+        state, _ = run_phases(game, ["augment"])
+        assert float(state.buffers["scale"]) == 6.0
+        assert float(state.params["discriminator"]["psi"][0]) == -0.6
+        # The fake theta is 3 theta for the discriminator.
+        scaled = dirac.make_game(losses.minimax)
+        expected = run_phases(scaled, ["d"], point=(3 * 0.8, -0.6))[0].params["discriminator"]["psi"]
+        np.testing.assert_allclose(run_phases(game, ["d"])[0].params["discriminator"]["psi"], expected, rtol=1e-12)
 
 
 def test_a_penalty_weight_can_be_a_function_of_the_step():

@@ -79,3 +79,11 @@ def test_minibatch_std_equals_numpy(key):
     assert np.ptp(out[:4, ..., 2]) == 0
     with pytest.raises(ValueError, match="group size 4 does not divide a batch of 6"):
         minibatch_std(x[:6])
+
+
+def test_groups_extend_over_devices(key):
+    x = jax.random.normal(key, [16, 2, 2, 3])
+    mesh = jax.make_mesh((8,), (axis.AXIS_NAME,), (AxisType.Auto,))
+    spec = PartitionSpec(axis.AXIS_NAME)
+    sharded = jax.shard_map(minibatch_std, mesh=mesh, in_specs=spec, out_specs=spec, check_vma=False)
+    np.testing.assert_allclose(jax.jit(sharded)(x), minibatch_std(x), rtol=1e-5)

@@ -84,3 +84,19 @@ def test_an_optimizer_follows_its_schedule():
         update, state = optimizer.update(jnp.ones([]), state)
         rates.append(-update)
     assert_allclose(rates, [1.0, 0.75, 0.5, 0.25, 0.0], atol=1e-6)
+
+
+def test_lazy_adam_has_the_same_effect_per_interval():
+    """With a constant gradient in all updates, Adam moves by the learning rate at each of them."""
+    every = 16
+    lazy, eager = optim.lazy_adam(0.01, every), optax.adam(0.01, 0.0, 0.99)
+
+    def distance(optimizer, updates):
+        x, state = jnp.zeros([]), optimizer.init(jnp.zeros([]))
+        with jax.numpy_dtype_promotion("standard"):
+            for _ in range(updates):
+                update, state = optimizer.update(jnp.ones([]), state, x)
+                x = x + update
+        return float(x)
+
+    assert distance(lazy, every + 1) == pytest.approx(distance(eager, every), rel=1e-4)

@@ -238,7 +238,7 @@ def _plot_truncation(numbers: Numbers) -> Any:
     minutes=4,
 )
 def truncation() -> Figure:
-    """Samples of `stylegan2/digits` with equal noise: the distance is the mean norm over 100 pairs, pixels in [0, 1]."""
+    """Samples of `stylegan2/digits` with equal noise; distances are means over 100 pairs, with pixels in [0, 1]."""
     return Figure(
         measure=_measure_truncation,
         plot=_plot_truncation,
