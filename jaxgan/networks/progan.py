@@ -1,0 +1,85 @@
+"""Progressively growing networks (Karras et al. 2018, arXiv 1710.10196), with equalised learning rates.
+
+Level 0 has the smallest images, of `base` pixels, and each further level doubles the side. All levels share parameters,
+and images of a lower level are shown at the full size, by repeated pixels. While a level is faded in, `fade` grows from
+0 to 1 and weighs it against the level below.
+"""
+
+import math
+
+import flax.linen as nn
+from jax import Array, lax
+
+from jaxgan.networks.layers import Activation, Conv, equalised_lr, leaky_relu
+from jaxgan.networks.minibatch import minibatch_std
+from jaxgan.networks.resnet import downsample, upsample
+
+
+def pixel_norm(x: Array) -> Array:
+    """Returns x [..., C] divided by the root of the mean square over C (Karras et al. 2018, section 4.2)."""
+    return x * lax.rsqrt((x**2).mean(-1, keepdims=True) + 1e-8)
+
+
+def _image_conv(features: int, name: str) -> Activation:
+    return equalised_lr(Conv, features, (1, 1), gain=1.0, name=name)
+
+
+class Generator(nn.Module):
+    """Maps latents [B, Z] to unbounded images [B, H, H, channels], H = base * 2 ** (len(widths) - 1)."""
+
+    channels: int = 3
+    widths: tuple[int, ...] = (512, 512, 512, 512)  # channels at each level
+    base: int = 4  # side of level 0 in pixels
+
+    @nn.compact
+    def __call__(self, z: Array, train: bool = True, level: int | None = None, fade: float | Array = 1.0) -> Array:
+        top = len(self.widths) - 1
+        level = top if level is None else level
+        first = self.widths[0]
+        activate = lambda x: pixel_norm(leaky_relu(x))
+        # The authors divide the gain by 4, because the latents are a single pixel.
+        dense = equalised_lr(nn.Dense, self.base**2 * first, gain=math.sqrt(2.0) / 4.0)
+        x = activate(dense(pixel_norm(z)).reshape(-1, self.base, self.base, first))
+        image = None
+        for n, width in enumerate(self.widths[: level + 1]):
+            for k in range(1 if n == 0 else 2):
+                x = upsample(x) if n and k == 0 else x
+                x = activate(equalised_lr(Conv, width, (3, 3), name=f"conv_{n}_{k}")(x))
+            if n >= level - 1 or self.is_initializing():
+                out = _image_conv(self.channels, f"to_image_{n}")(x)
+                image = out if image is None or n < level else _mix(upsample(image), out, fade)
+        for _ in range(top - level):
+            image = upsample(image)
+        return image
+
+
+class Discriminator(nn.Module):
+    """Maps images [B, H, H, C] to logits [B]."""
+
+    widths: tuple[int, ...] = (512, 512, 512, 512)  # channels at each level
+    group: int = 4  # examples in a group of the minibatch standard deviation
+
+    @nn.compact
+    def __call__(self, x: Array, train: bool = True, level: int | None = None, fade: float | Array = 1.0) -> Array:
+        top = len(self.widths) - 1
+        level = top if level is None else level
+        from_image = lambda n, image: leaky_relu(_image_conv(self.widths[n], f"from_image_{n}")(image))
+        image = x
+        for _ in range(top - level):
+            image = downsample(image)
+        x = from_image(level, image)
+        for n in range(level, 0, -1):
+            x = leaky_relu(equalised_lr(Conv, self.widths[n], (3, 3), name=f"conv_{n}_0")(x))
+            x = downsample(leaky_relu(equalised_lr(Conv, self.widths[n - 1], (3, 3), name=f"conv_{n}_1")(x)))
+            if n == level or self.is_initializing():
+                image = downsample(image)
+                below = from_image(n - 1, image)
+                x = _mix(below, x, fade) if n == level else x
+        x = minibatch_std(x, self.group)
+        x = leaky_relu(equalised_lr(Conv, self.widths[0], (3, 3), name="conv_0_0")(x)).reshape(len(x), -1)
+        x = leaky_relu(equalised_lr(nn.Dense, self.widths[0], name="dense")(x))
+        return equalised_lr(nn.Dense, 1, gain=1.0, name="logit")(x)[:, 0]
+
+
+def _mix(below: Array, above: Array, fade: float | Array) -> Array:
+    return below + fade * (above - below)
