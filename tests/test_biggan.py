@@ -52,7 +52,7 @@ def trained():
 def test_standing_statistics_are_means_over_batches(trained):
     network, state = trained
     z = jax.random.normal(jax.random.key(1), [3, 8, 6])
-    labels = jnp.resize(jnp.arange(3), (3, 8))
+    labels = jnp.broadcast_to(jnp.resize(jnp.arange(3), 8), (3, 8))
     means = jax.jit(lambda z: with_standing_statistics(network, state, z, labels).buffers["generator"])(z)
     first = jax.jit(lambda z: with_standing_statistics(network, state, z[:1], labels[:1]).buffers["generator"])
     parts = [first(z[i:]) for i in range(3)]
