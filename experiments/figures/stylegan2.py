@@ -13,9 +13,9 @@ from jaxgan.core import optim, prng
 from jaxgan.evaluate import digits_svm
 from jaxgan.networks.stylegan2 import modulated_conv
 from jaxgan.render import pictures, plots
+from jaxgan.render.outputs import to_uint8
 from jaxgan.reports import figures
 from jaxgan.reports.figures import Claim, Figure, Numbers, Runs, run_spec
-from jaxgan.training.sampling import to_uint8
 
 STYLEGAN = "Karras et al. 2019, arXiv 1812.04948"
 SCALES = tuple(10.0**n for n in (-2, -1, 0, 1, 2))
