@@ -30,6 +30,7 @@ from experiments.testbeds import CIFAR10, DIGITS, MNIST, ImageSet
 from jaxgan.core import axis, losses, optim, penalties, prng
 from jaxgan.core.game import Batch, Game, Network, Phase, Scalars, TrainState
 from jaxgan.core.games import Latent
+from jaxgan.errors import UserError
 from jaxgan.networks import stylegan2
 from jaxgan.runs.registry import register
 from jaxgan.training.experiment import Experiment, setting
@@ -123,6 +124,8 @@ ON_CIFAR10 = {
 def build(testbed: ImageSet, config: Config) -> Experiment:
     """The non-saturating loss, with the path length as a further phase of the generator."""
     size, _, channels = testbed.target.shape
+    if config.conditional and not testbed.classes:
+        raise UserError(f"{testbed.dataset} has no classes; leave out --conditional")
     classes = testbed.classes if config.conditional else 0
     widths = stylegan2.widths_by_size(size, testbed.base, config.width, config.max_width)
     generator = stylegan2.Generator(
@@ -209,7 +212,9 @@ def samplers(G: Network, num_layers: int, latent: Latent) -> dict[str, Any]:
         keys = jnp.broadcast_to(jax.random.key(0), keys.shape) if const_noise else keys
         return G.bind(state, train=False)(ws, keys, method="synthesise")
 
-    def sample(state: TrainState, keys: Array, *labels: Array, psi: float, const_noise: bool, mix: int) -> Array:
+    def sample(
+        state: TrainState, keys: Array, *labels: Array, psi: float = 1.0, const_noise: bool = False, mix: int = 0
+    ) -> Array:
         return synthesise(state, styles(state, keys, labels, psi, mix), keys, const_noise)
 
     def interpolate(
@@ -218,9 +223,9 @@ def samplers(G: Network, num_layers: int, latent: Latent) -> dict[str, Any]:
         other_keys: Array,
         t: Array,
         *labels: Array,
-        psi: float,
-        const_noise: bool,
-        mix: int,
+        psi: float = 1.0,
+        const_noise: bool = False,
+        mix: int = 0,
     ) -> Array:
         """Linear in the styles, with the noise of the first latent."""
         ws, other = (styles(state, k, labels, psi, mix) for k in (keys, other_keys))
