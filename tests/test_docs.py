@@ -84,6 +84,9 @@ def test_commands_exist(verb, words):
     names = [word for word in words if not word.startswith("-")]
     if verb in ("train", "show") and names[0] not in ("NAME", "mine/ring"):
         known |= {field.name for field in dataclasses.fields(registry.get(names[0]).config)}
+    if verb == "sample" and (name := names[0].removeprefix("runs/")) in registry.entries():
+        options = registry.get(name).build(registry.get(name).config).sample_options
+        known |= {field.name for field in dataclasses.fields(options)} if options else set()
     if "mine.py" in words:  # extending.md's own experiment; its flags are tested with its file.
         known |= {"gamma", "seeds"}
     if verb == "figure" and "mine/modes" not in words:
