@@ -69,7 +69,7 @@ class OwnConfig(Config):
     """StyleGAN2 on a user's images."""
 
     data: str = setting("cifar10", "a folder of images, or the name of a TFDS data set")
-    size: int = setting(64, "side of the square that images are cropped and resized to, in pixels")
+    size: int = setting(32, "side of the square that images are cropped and resized to, in pixels")
     channels: int = setting(3, "channels of the images, 1 or 3", low=1, high=3)
     depth: int = 2
     width: int | None = setting(None, "channels at the full size; by default 16384 / size, or 32768 / size from 512 on")

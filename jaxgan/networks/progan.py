@@ -8,6 +8,7 @@ and images of a lower level are shown at the full size, by repeated pixels. Whil
 import math
 
 import flax.linen as nn
+import jax.numpy as jnp
 from jax import Array, lax
 
 from jaxgan.networks.layers import Activation, Conv, equalised_lr, leaky_relu
@@ -82,4 +83,4 @@ class Discriminator(nn.Module):
 
 
 def _mix(below: Array, above: Array, fade: float | Array) -> Array:
-    return below + fade * (above - below)
+    return below + jnp.asarray(fade, above.dtype) * (above - below)
