@@ -42,7 +42,7 @@ def to_torch(module: nn.Module, params: Any, buffers: Any = None) -> dict[str, T
             converted = _convert_layer(layer, params[name])
             if hasattr(layer, "weight_orig"):  # with spectral norm
                 converted["weight_orig"] = converted.pop("weight")
-            u = spectral_vectors.get(f"{name}/kernel/u")
+            u = spectral_vectors.get(f"{name}/u")
             converted |= {} if u is None else {"weight_u": u[0]}
             arrays |= {f"{path}.{key}": array for key, array in converted.items()}
     return {name: torch.tensor(np.ascontiguousarray(array)) for name, array in arrays.items()}

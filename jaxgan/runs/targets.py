@@ -126,7 +126,7 @@ class Target:
             source,
             sample,
             evaluate=evaluate,
-            output=self.output,
+            output=dataclasses.replace(self.output, dequantised=True) if source.dequantised else self.output,
             preview_count=self.preview_count,
             classes=self.classes if conditional else 0,
             data=self.data,
