@@ -118,5 +118,6 @@ def build(testbed: ImageSet, config: Config) -> Experiment:
         conditional=config.conditional,
         penalty=penalties.r1_r2,
         penalty_weight=over_updates(config.gamma, config.last_gamma),
+        g_batches=(1,),
         ema=optim.ema_decay(over_images(0.0, config.ema_half_life), config.batch_size),
     )

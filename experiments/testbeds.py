@@ -36,7 +36,7 @@ class Config(experiment.Config):
 
     latent: int = setting(2, "dimensions of z")
     width: int = setting(128, "units of a hidden layer, or channels at the largest resolution")
-    ema_half_life: float = setting(20_000.0, "half-life of the averaged generator, in images")
+    ema_half_life: float = setting(20_000.0, "half-life of the averaged generator, in images; 0 keeps no average")
     g_lr: float = setting(1e-3, "learning rate of the generator")
     d_lr: float = setting(1e-3, "learning rate of the discriminator")
 
@@ -111,6 +111,7 @@ class Testbed:
             **options: Arguments of `Target.two_player` and `games.two_player`.
         """
         generator, discriminator = networks or self.default_networks(config, batch_norm)
+        ema = optim.ema_decay(config.ema_half_life, config.batch_size) if config.ema_half_life else None
         return self.target.two_player(
             config,
             generator,
@@ -120,7 +121,7 @@ class Testbed:
             g_optimizer=g_optimizer,
             d_optimizer=d_optimizer,
             convolutional=self.convolutional,
-            **{"ema": optim.ema_decay(config.ema_half_life, config.batch_size), **options},
+            **{"ema": ema, **options},
         )
 
 

@@ -174,6 +174,8 @@ class Phase:
         every: Steps between updates.
         start: The first step.
         stop: The step before which the phase ends.
+        batches: Which of the step's batches it sees, one after the other: `(1,)` is a batch of its own beside another
+            phase's `(0,)`, and `(0, 1)` a batch of twice the size.
     """
 
     name: str
@@ -182,6 +184,7 @@ class Phase:
     every: int = 1
     start: int = 0
     stop: int = 2**31 - 1
+    batches: tuple[int, ...] = (0,)
 
     def is_due(self, step: int | Array) -> bool | Array:
         """Returns whether the phase runs at this step."""
@@ -225,6 +228,25 @@ class Game:
         for phase in self.phases:
             if phase.every < 1:
                 raise ValueError(f"phase {phase.name}: every is {phase.every}; it must be at least 1")
+            if not phase.batches or min(phase.batches) < 0:
+                raise ValueError(f"phase {phase.name}: batches are {phase.batches}; name at least one of 0, 1, ...")
+
+    @property
+    def num_batches(self) -> int:
+        """How many batches a step draws."""
+        return 1 + max(n for phase in self.phases for n in phase.batches)
+
+    def batches_of(self, phase: Phase, batch: Batch) -> Batch:
+        """Returns the part of a step's examples that a phase sees.
+
+        Args:
+            phase: One of the game's phases.
+            batch: The examples of the step: `num_batches` batches, one after the other.
+        """
+        if self.num_batches == 1:
+            return batch
+        split = lambda x: jnp.split(x, self.num_batches)
+        return jax.tree.map(lambda x: jnp.concatenate([split(x)[n] for n in phase.batches]), dict(batch))
 
     def due_phases(self, step: int) -> tuple[Phase, ...]:
         """Returns the phases that run at this step."""

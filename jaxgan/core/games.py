@@ -36,6 +36,7 @@ def two_player(
     penalty_weight: float | Callable[[Array], Array] = 1.0,
     penalty_every: int = 1,
     n_critic: int = 1,
+    g_batches: tuple[int, ...] = (0,),
     augment: Augment | None = None,
     ema: Callable[[Array], Array] | None = None,
     simultaneous: bool = False,
@@ -54,6 +55,7 @@ def two_player(
         penalty_every: With a value above 1 the penalty is a phase of its own, every so many steps and so many times as
             heavy (lazy regularisation, Karras et al. 2020, appendix B).
         n_critic: Discriminator updates per generator update.
+        g_batches: `Phase.batches` of the generator; the discriminator sees batch 0.
         augment: (state, examples, example keys) -> examples, applied to everything that the discriminator sees, reals
             and fakes alike.
         ema: decay(step) of the moving average of the generator's parameters. None keeps no average.
@@ -93,7 +95,7 @@ def two_player(
     phases = [Phase("d", "discriminator", d_loss)]
     if penalty is not None and penalty_every > 1:
         phases.append(Phase("d_penalty", "discriminator", lazy_penalty, penalty_every))
-    phases.append(Phase("g", "generator", g_loss, every=n_critic, start=n_critic - 1))
+    phases.append(Phase("g", "generator", g_loss, every=n_critic, start=n_critic - 1, batches=g_batches))
     return Game(
         networks=(generator, discriminator),
         players={

@@ -28,7 +28,8 @@ def ema_decay(
     """Returns decay(step) of a moving average for `Game.ema`.
 
     Args:
-        half_life: Images after which an old value has half its weight, or a schedule of that over the images seen.
+        half_life: Images after which an old value has half its weight, or a schedule of that over the images seen. With
+            0 the average is the newest value.
         batch_size: Images per step.
         ramp_up: Limits the half-life to this fraction of the images seen (0.05 in StyleGAN2-ADA). At step 0 the decay
             is then 0, so that the average starts from the first trained parameters.
@@ -38,7 +39,7 @@ def ema_decay(
         seen = jnp.float32(step) * batch_size  # images, before this step
         life = half_life(seen) if callable(half_life) else half_life
         life = life if ramp_up is None else jnp.minimum(life, ramp_up * seen)
-        return jnp.exp2(-batch_size / life)
+        return jnp.exp2(-batch_size / jnp.float32(life))
 
     return decay
 

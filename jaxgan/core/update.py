@@ -48,7 +48,8 @@ def run_phase(
         phase: One of its phases.
         state: The state to update.
         loss_state: The state at which the loss is evaluated, usually `state`.
-        batch: The batch, or this device's shard of it.
+        batch: The examples of the step, or this device's shard of them: `Game.num_batches` batches, one after the
+            other.
         key: The same at every step. The randomness of a phase depends on it, on the step, and on the index of the phase
             in the game, so it does not depend on which other phases are due.
 
@@ -58,6 +59,7 @@ def run_phase(
     Raises UserError, with the name of the phase, if the loss does not return `(scalar, (state, scalars))`, changes
     parameters or the structure of a buffer, or needs a missing entry of the batch.
     """
+    batch = game.batches_of(phase, batch)
     phase_key = jax.random.fold_in(jax.random.fold_in(key, state.step), game.phases.index(phase))
     if phase.player is None:
         after, scalars = _checked_update(phase, loss_state, batch, phase_key)

@@ -19,21 +19,22 @@ class Source(NamedTuple):
     """The batches of an experiment. Data are read when `windows` is called, and not before.
 
     Attributes:
-        windows: (key [], step) -> the windows of data for this step and all later ones.
-        batch: (data of the window, key [], step int32 [], index int32 [B]) -> the examples at positions `index` of the
-            batch of this step.
+        windows: (key [], step, per_step=1) -> the windows of data for this step and all later ones, where each step
+            takes so many batches.
+        batch: (data of the window, key [], number int32 [], index int32 [B]) -> the examples at positions `index` of
+            the batch of this number. With one batch per step the number is the step.
         dequantised: Whether grey level k of an image is a random number in [k, k + 1) / 128 - 1 instead of
             k / 127.5 - 1. Samples are then rounded down to grey levels, see `render.outputs.to_uint8`.
     """
 
-    windows: Callable[[Array, int], Iterator[Window]]
+    windows: Callable[..., Iterator[Window]]
     batch: Callable[[WindowData, Array, Array, Array], Batch]
     dequantised: bool = False
 
 
-def constant_window(load: Callable[[], Arrays]) -> Callable[[Array, int], Iterator[Window]]:
+def constant_window(load: Callable[[], Arrays]) -> Callable[..., Iterator[Window]]:
     """Returns `Source.windows` for data that all steps share: one window of the arrays that `load` returns."""
-    return lambda key, step: iter([Window(load())])
+    return lambda key, step, per_step=1: iter([Window(load())])
 
 
 def in_memory_arrays(source: Source) -> Arrays:
@@ -157,7 +158,7 @@ def _epoch_source(
             arrays = {name: maybe_flip(x) if x.ndim == 4 else x for name, x in arrays.items()}
         return arrays | {"index": index}
 
-    def load_windows(key: Array, step: int) -> Iterator[Window]:
+    def load_windows(key: Array, step: int, per_step: int = 1) -> Iterator[Window]:
         datasets = load()
         n = len(datasets[0])
         if len(datasets[-1]) != n:
@@ -170,7 +171,7 @@ def _epoch_source(
         if fits_in_memory(*datasets):
             return iter([Window(by_name(*(data.in_memory().read(slice(None)) for data in datasets)))])
         examples = Examples(n, lambda indices: by_name(*(data.read(indices) for data in datasets)))
-        return windows(examples, batch_size, key, step)
+        return windows(examples, batch_size, key, step, per_step)
 
     return Source(load_windows, batch, dequantise)
 

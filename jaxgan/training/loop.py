@@ -82,9 +82,9 @@ def make_train_loop(game: Game, source: Source, batch_size: int) -> TrainLoop:
     due_sets = distinct_due_sets(game)
 
     def draw(state: TrainState, inputs: LoopInputs) -> tuple[Batch, Array]:
-        """Returns the batch of the state's step, and the run's key for noise."""
+        """Returns the examples of the state's step, and the run's key for noise."""
         _, data_key, noise_key = split_run_key(unrolled_key(inputs.key))
-        return source.batch(inputs.data, data_key, state.step, axis.global_indices(batch_size)), noise_key
+        return draw_batches(source, game.num_batches, inputs.data, data_key, state.step, batch_size), noise_key
 
     def step(due: tuple[Phase, ...], carry: LoopState, inputs: LoopInputs) -> LoopState:
         state, accumulator = carry
@@ -124,12 +124,25 @@ def make_train_loop(game: Game, source: Source, batch_size: int) -> TrainLoop:
     def scalar_names(data: WindowData) -> tuple[str, ...]:
         def scalars(data: WindowData, key: Array):
             state = init(key)
-            batch = source.batch(data, key, state.step, axis.global_indices(batch_size))
+            batch = draw_batches(source, game.num_batches, data, key, state.step, batch_size)
             return update(game.phases, state, batch, key)[1]
 
         return tuple(jax.eval_shape(scalars, data, jax.random.key(0)))
 
     return TrainLoop(init, run_steps, step_parts, part, scalar_names)
+
+
+def draw_batches(source: Source, count: int, data: WindowData, key: Array, step: Array, batch_size: int) -> Batch:
+    """Returns this device's examples of a step: its shards of `count` batches of the source, one after the other.
+
+    Step s takes the source's batches count * s, count * s + 1, ... The positions "index" count on from one to the next.
+    """
+    index = axis.global_indices(batch_size)
+    batches = [dict(source.batch(data, key, count * step + n, index)) for n in range(count)]
+    if count == 1:
+        return batches[0]
+    batches = [batch | {"index": n * batch_size + index} for n, batch in enumerate(batches)]
+    return jax.tree.map(lambda *parts: jnp.concatenate(parts), *batches)
 
 
 def vmap_seeds(loop: TrainLoop) -> TrainLoop:

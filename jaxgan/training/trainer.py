@@ -116,7 +116,7 @@ class Trainer:
         self.step = int(state.step)
         if self.writes_logs:
             self.monitor = stack.enter_context(contextlib.closing(Monitor(work, experiment, config, self.step)))
-        windows = experiment.source.windows(data_key(config), self.step)
+        windows = experiment.source.windows(data_key(config), self.step, experiment.game.num_batches)
         first_window = next(windows)
         check_shapes(experiment, config, first_window.shapes)
         self.zeros = ScalarAccumulator.zeros(loop.scalar_names(first_window.shapes), config.seeds)
