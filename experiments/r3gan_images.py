@@ -5,7 +5,8 @@
     python launch.py train r3gan/cifar10
 
 During a burn-in, along half a cosine, the learning rates and gamma fall, and Adam's beta2 and the half-life of the
-averaged generator rise. Differences from the paper:
+averaged generator rise. As in the authors' code, bfloat16 leaves the 4x4 stages in float32, and each player's update draws
+reals of its own. Differences from the paper:
 - It augments as StyleGAN2-ADA does, with growing strength; here DiffAugment is applied at full strength from the start.
 - It trains on 250 million images of CIFAR-10; here training ends with the burn-in, after 20 million.
 - Its Stacked MNIST is 32 pixels wide and takes four stages; here it is 28 pixels wide and takes three.
@@ -101,6 +102,7 @@ def build(testbed: ImageSet, config: Config) -> Experiment:
         )
     widths = (config.width,) * (1 + dcgan.num_halvings(size, testbed.base))
     classes = testbed.classes if config.conditional else 0
+    dtype = testbeds.compute_dtype(config)
     over_images = lambda first, last: cosine(first, last, config.burn_in)
     over_updates = lambda first, last: optim.in_images(over_images(first, last), config.batch_size)
     adam = lambda lr: optax.inject_hyperparams(optax.adam)(
@@ -112,9 +114,10 @@ def build(testbed: ImageSet, config: Config) -> Experiment:
         adam(config.g_lr),
         adam(config.d_lr),
         networks=(
-            r3gan.Generator(channels, widths, config.blocks, config.groups, testbed.base, classes),
-            r3gan.Discriminator(widths, config.blocks, config.groups, classes),
+            r3gan.Generator(channels, widths, config.blocks, config.groups, testbed.base, classes, dtype),
+            r3gan.Discriminator(widths, config.blocks, config.groups, classes, dtype),
         ),
+        dtype=None,  # The networks themselves know which of their stages compute in bfloat16.
         conditional=config.conditional,
         penalty=penalties.r1_r2,
         penalty_weight=over_updates(config.gamma, config.last_gamma),

@@ -20,7 +20,7 @@ leaky_relu = functools.partial(nn.leaky_relu, negative_slope=0.2)  # DCGAN's slo
 
 
 class Conv(nn.Module):
-    """2-D convolution with the parameters of `flax.linen.Conv`, computed by `conv2d`."""
+    """2-D convolution with the parameters of `flax.linen.Conv`, computed by `conv2d` in the dtype of the input."""
 
     features: int
     kernel: Pair = (4, 4)  # kernel size in pixels
@@ -34,8 +34,10 @@ class Conv(nn.Module):
     @nn.compact
     def __call__(self, x: Array) -> Array:
         kernel = self.param("kernel", self.kernel_init, (*self.kernel, x.shape[-1] // self.groups, self.features))
-        x = self.convolve(x, kernel)
-        return x + self.param("bias", self.bias_init, (self.features,))[None, None, None] if self.use_bias else x
+        out = self.convolve(x, kernel.astype(x.dtype))
+        if not self.use_bias:
+            return out
+        return out + self.param("bias", self.bias_init, (self.features,)).astype(x.dtype)[None, None, None]
 
     def convolve(self, x: Array, kernel: Array) -> Array:
         """Returns the layer's output before the bias is added."""

@@ -2,9 +2,12 @@
 
 They have inverted bottlenecks with grouped convolutions, initial weights scaled by depth as in Fixup, and bilinear
 resampling. The defaults are those for CIFAR-10. For 64 x 64 pixels use five stages; for 28 x 28, three and `base=7`.
+
+As in the authors' code, reduced precision leaves the stage of the smallest feature map in the dtype of the inputs.
 """
 
 import math
+from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -29,6 +32,7 @@ class Generator(nn.Module):
     groups: int = 96  # groups of the 3x3 convolutions; must divide EXPANSION times each width
     base: int = 4  # side of the smallest feature map in pixels
     classes: int = 0
+    dtype: Any = None  # in which all stages but the first compute, such as bfloat16; None for that of the inputs
 
     @nn.compact
     def __call__(self, z: Array, labels: Array | None = None, train: bool = True) -> Array:
@@ -38,9 +42,9 @@ class Generator(nn.Module):
         basis = self.param("basis", nn.initializers.normal(1.0), (self.base, self.base, first))
         x = basis[None] * nn.Dense(first, use_bias=False, kernel_init=LINEAR_INIT)(z)[:, None, None]
         for n, width in enumerate(self.widths):
-            x = upsample(_project(x, width)) if n else x
+            x = upsample(_project(x.astype(self.dtype or x.dtype), width)) if n else x
             x = _stage(x, self.blocks, self.groups, len(self.widths))
-        return Conv(self.channels, (1, 1), use_bias=False, kernel_init=LINEAR_INIT)(x)
+        return Conv(self.channels, (1, 1), use_bias=False, kernel_init=LINEAR_INIT)(x).astype(z.dtype)
 
 
 class Discriminator(nn.Module):
@@ -53,12 +57,16 @@ class Discriminator(nn.Module):
     blocks: int = 2  # residual blocks in each stage
     groups: int = 96  # groups of the 3x3 convolutions; must divide EXPANSION times each width
     classes: int = 0
+    dtype: Any = None  # in which all stages but the last compute, such as bfloat16; None for that of the inputs
 
     @nn.compact
     def __call__(self, x: Array, labels: Array | None = None, train: bool = True) -> Array:
+        last, in_dtype = len(self.widths) - 1, x.dtype
+        x = x.astype(self.dtype or in_dtype) if last else x
         x = Conv(self.widths[0], (1, 1), use_bias=False, kernel_init=LINEAR_INIT)(x)
         for n, width in enumerate(self.widths):
             x = _project(downsample(x), width) if n else x
+            x = x.astype(in_dtype) if n == last else x
             x = _stage(x, self.blocks, self.groups, len(self.widths))
         side, width = x.shape[-2:]
         basis = self.param("basis", nn.initializers.normal(1 / side), (side, side, width))
