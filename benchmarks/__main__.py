@@ -4,6 +4,7 @@ import dataclasses
 import datetime
 import functools
 import importlib.metadata
+import importlib.util
 import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -18,6 +19,17 @@ from jaxgan.training.workdir import hardware, versions
 
 Rows = Callable[[bool], Iterator[dict[str, Any]]]  # (tiny) -> rows
 
+
+def network_rows(tiny: bool) -> Iterator[dict[str, Any]]:
+    """Yields the comparisons of `paper_networks.rows`, or one row that says that torch is missing."""
+    if not importlib.util.find_spec("torch"):
+        yield {"name": "networks", "skipped": "torch is not installed"}
+        return
+    from benchmarks import paper_networks
+
+    yield from paper_networks.rows(tiny)
+
+
 # Benchmarks of this project alone, without PyTorch.
 OWN: Mapping[str, Rows] = {
     "price": price.rows,
@@ -26,6 +38,7 @@ OWN: Mapping[str, Rows] = {
     "start": start.rows,
     "compile": compile.rows,
     "memory": memory.rows,
+    "networks": network_rows,
 }
 
 
@@ -46,7 +59,7 @@ class Options:
     Whole training steps, compared with PyTorch if torch is installed: ring_mlp_128, ring_mlp_32, ring_mlp_32_seeds_8,
     mnist_mlp, dcgan_wgan_gp, dcgan_r1, dcgan_none, sngan_resnet_hinge, r3gan_r1_r2. Of this project alone: price (cost
     of penalties), loop (`train` against its bare compiled loop), seeds, start, compile (with our convolutions and with
-    those of lax), memory.
+    those of lax), memory, networks (equality with PyTorch statements of the papers' networks).
     """
 
     names: tyro.conf.Positional[tuple[str, ...]] = ()  # all if none is given

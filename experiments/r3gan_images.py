@@ -5,8 +5,8 @@
     python launch.py train r3gan/cifar10
 
 During a burn-in, along half a cosine, the learning rates and gamma fall, and Adam's beta2 and the half-life of the
-averaged generator rise. As in the authors' code, bfloat16 leaves the 4x4 stages in float32, and each player's update draws
-reals of its own. Differences from the paper:
+averaged generator rise. As in the authors' code, bfloat16 leaves the 4x4 stages in float32, and each player's update
+draws reals of its own. Differences from the paper:
 - It augments as StyleGAN2-ADA does, with growing strength; here DiffAugment is applied at full strength from the start.
 - It trains on 250 million images of CIFAR-10; here training ends with the burn-in, after 20 million.
 - Its Stacked MNIST is 32 pixels wide and takes four stages; here it is 28 pixels wide and takes three.

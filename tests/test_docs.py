@@ -4,6 +4,7 @@ import dataclasses
 import os
 import re
 import runpy
+import shutil
 import sys
 from pathlib import Path
 
@@ -18,16 +19,16 @@ DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 COMMAND = re.compile(r"(?:jaxgan|launch\.py) (\w+)((?: [^\s#]+)*)")
 SECONDS = 450  # five times what the slowest script takes
 
-# Trains mine/ring from the file that extending.md shows, and makes its figure from a few steps.
+# Trains mine/ring from the file that extending.md shows, and makes its figure from a few steps. The file is found
+# because it is in the folder `experiments`.
 RUN_EXAMPLE = """
 import sys
 from pathlib import Path
-from jaxgan.cli.main import main
+from launch import main
 from jaxgan.reports import figures
 from jaxgan.training.devices import Devices
 
-words = ["--import", "mine.py", "--steps", "20", "--workdir", "run"]
-assert main(["train", "mine/ring", *words]) == 0
+assert main(["train", "mine/ring", "--steps", "20", "--workdir", "run"]) == 0
 result = figures.make(figures.get("mine/modes"), Path("figures"), Devices.all(1), reduced=True)
 assert len(result["numbers"]["covered"]) == 3
 """
@@ -101,7 +102,9 @@ def test_readme_python_runs(start_process, tmp_path):
 
 def test_example_of_extending_runs(start_process, tmp_path):
     experiment, figure, *_ = code_blocks(ROOT / "docs" / "extending.md", "python")
-    (tmp_path / "mine.py").write_text(f"{experiment}\n\n{figure}")
+    shutil.copytree(ROOT / "experiments", tmp_path / "experiments")
+    shutil.copy(ROOT / "launch.py", tmp_path)
+    (tmp_path / "experiments" / "mine.py").write_text(f"{experiment}\n\n{figure}")
     run_script(start_process, tmp_path, "-c", RUN_EXAMPLE)
 
 
