@@ -12,7 +12,7 @@ from typing import Any
 
 import tyro
 
-from benchmarks import compile, loop, memory, price, seeds, start, steps, workloads
+from benchmarks import averages, compile, loop, memory, price, seeds, start, steps, workloads
 from benchmarks.workloads import Workload
 from jaxgan.errors import UserError, did_you_mean
 from jaxgan.training.workdir import hardware, versions
@@ -39,6 +39,7 @@ OWN: Mapping[str, Rows] = {
     "compile": compile.rows,
     "memory": memory.rows,
     "networks": network_rows,
+    "averages": averages.rows,
 }
 
 
@@ -59,7 +60,8 @@ class Options:
     Whole training steps, compared with PyTorch if torch is installed: ring_mlp_128, ring_mlp_32, ring_mlp_32_seeds_8,
     mnist_mlp, dcgan_wgan_gp, dcgan_r1, dcgan_none, sngan_resnet_hinge, r3gan_r1_r2. Of this project alone: price (cost
     of penalties), loop (`train` against its bare compiled loop), seeds, start, compile (with our convolutions and with
-    those of lax), memory, networks (equality with PyTorch statements of the papers' networks).
+    those of lax), memory, networks (equality with PyTorch statements of the papers' networks),
+    averages (statistics of batch norm in averaged generators).
     """
 
     names: tyro.conf.Positional[tuple[str, ...]] = ()  # all if none is given

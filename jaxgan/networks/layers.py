@@ -16,6 +16,8 @@ from jaxgan.networks.conv import Padding, Pair, conv2d, conv_transpose2d
 Activation = Callable[[Array], Array]
 Initializer = nn.initializers.Initializer
 
+BATCH_NORM_MOMENTUM = 0.9  # weight of the old value in an update of the running statistics
+
 leaky_relu = functools.partial(nn.leaky_relu, negative_slope=0.2)  # DCGAN's slope; flax's default is 0.01
 
 
@@ -52,7 +54,7 @@ class ConvTranspose(Conv):
         return conv_transpose2d(x, kernel, self.strides, self.padding)
 
 
-def batch_norm(train: bool, momentum: float = 0.9, **options: Any) -> Activation:
+def batch_norm(train: bool, momentum: float = BATCH_NORM_MOMENTUM, **options: Any) -> Activation:
     """Returns a batch norm layer whose statistics are those of the whole batch, over all devices.
 
     Args:

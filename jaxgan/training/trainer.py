@@ -33,6 +33,7 @@ from jaxgan.training.loop import (
     abstract_state,
     build_loop,
     data_key,
+    distinct_due_sets,
     run_key,
 )
 from jaxgan.training.metric_log import MetricLog, summarise_seeds
@@ -44,6 +45,7 @@ PROFILED_STEPS = 50
 EVALUATION_SAMPLES = 2_000  # per evaluation while training
 
 Dispatch = Callable[[LoopState, int, int], tuple[LoopState, int]]
+Announce = Callable[[str], contextlib.AbstractContextManager[None]]  # Shows what is compiled inside the context.
 StopSignal = Callable[[], signal.Signals | None]
 
 
@@ -121,7 +123,8 @@ class Trainer:
         check_shapes(experiment, config, first_window.shapes)
         self.zeros = ScalarAccumulator.zeros(loop.scalar_names(first_window.shapes), config.seeds)
         windows = itertools.chain([first_window], windows)
-        self.dispatch = make_dispatch(experiment.game, loop, windows, config, devices)
+        announce = self.monitor.progress.compiling if self.writes_logs else contextlib.nullcontext
+        self.dispatch = make_dispatch(experiment.game, loop, windows, config, devices, announce)
         self.carry = devices.replicate(LoopState(state, devices.put_replicated(self.zeros)))
         self.stopped_by = self.stop_signal()
 
@@ -183,7 +186,14 @@ def check_shapes(experiment: Experiment, config: Config, data: WindowData) -> No
         raise UserError(f"the data have shape {data_shape}, but this experiment generates {fake_shape}")
 
 
-def make_dispatch(game: Game, loop: TrainLoop, windows: Iterator[Window], config: Config, devices: Devices) -> Dispatch:
+def make_dispatch(
+    game: Game,
+    loop: TrainLoop,
+    windows: Iterator[Window],
+    config: Config,
+    devices: Devices,
+    announce: Announce = contextlib.nullcontext,
+) -> Dispatch:
     """Returns `dispatch(carry, step, end) -> (carry, step)`, which runs one compiled call and waits for it.
 
     A call runs about `DISPATCH_SECONDS` of steps, not beyond `end` nor beyond the current window. It waits because
@@ -191,9 +201,10 @@ def make_dispatch(game: Game, loop: TrainLoop, windows: Iterator[Window], config
     """
     get_inputs = _inputs_by_step(windows, config, devices)
     if jax.default_backend() == "cpu" and any(network.convolutional for network in game.networks):
-        return _dispatch_single_steps(game, loop, devices, get_inputs)
+        return _dispatch_single_steps(game, loop, devices, get_inputs, announce)
     params = jax.eval_shape(lambda key: [network.init(key)[0] for network in game.networks], jax.random.key(0))
-    return _dispatch_many_steps(loop, devices, get_inputs, xla_options(params, config.batch_size // devices.count))
+    options = xla_options(params, config.batch_size // devices.count)
+    return _dispatch_many_steps(loop, devices, get_inputs, options, announce)
 
 
 # (step) -> inputs for this step, and the first step that they do not serve.
@@ -221,7 +232,9 @@ def _inputs_by_step(windows: Iterator[Window], config: Config, devices: Devices)
     return get
 
 
-def _dispatch_single_steps(game: Game, loop: TrainLoop, devices: Devices, get_inputs: GetInputs) -> Dispatch:
+def _dispatch_single_steps(
+    game: Game, loop: TrainLoop, devices: Devices, get_inputs: GetInputs, announce: Announce
+) -> Dispatch:
     """One step at a time, for CPU convolutions: inside a loop XLA runs them up to four times slower.
 
     Each phase is a program of its own, compiled when it is first due, so that a phase that is due together with
@@ -229,19 +242,25 @@ def _dispatch_single_steps(game: Game, loop: TrainLoop, devices: Devices, get_in
     """
     keep_freed_memory()
     compiled = {}
+    count = len({part for due in distinct_due_sets(game) for part in loop.step_parts(due)})
 
     def dispatch(carry: LoopState, step: int, end: int) -> tuple[LoopState, int]:
         inputs, _ = get_inputs(step)
         for part in loop.step_parts(game.due_phases(step)):
-            if part not in compiled:
-                compiled[part] = devices.compile_step(loop.part(part), SHARDED_INPUTS)
-            carry = compiled[part](carry, inputs)
+            if part in compiled:
+                carry = compiled[part](carry, inputs)
+                continue
+            compiled[part] = devices.compile_step(loop.part(part), SHARDED_INPUTS)
+            with announce(f"{part.name}, {len(compiled)} of {count}"):
+                carry = compiled[part](carry, inputs)
         return jax.block_until_ready(carry), step + 1
 
     return dispatch
 
 
-def _dispatch_many_steps(loop: TrainLoop, devices: Devices, get_inputs: GetInputs, options: dict) -> Dispatch:
+def _dispatch_many_steps(
+    loop: TrainLoop, devices: Devices, get_inputs: GetInputs, options: dict, announce: Announce
+) -> Dispatch:
     """As many steps per call as take about `DISPATCH_SECONDS`."""
     run_steps = devices.compile_step(loop.run_steps, SHARDED_INPUTS, options)
     steps_per_second = 0.0
@@ -253,7 +272,8 @@ def _dispatch_many_steps(loop: TrainLoop, devices: Devices, get_inputs: GetInput
         if jax.process_count() == 1:  # Several processes must choose the same number without communication.
             n = min(n, max(1, int(steps_per_second * DISPATCH_SECONDS)))
         started = time.perf_counter()
-        carry = jax.block_until_ready(run_steps(carry, inputs._replace(num_steps=np.int32(n))))
+        with announce("all phases, 1 of 1") if not steps_per_second else contextlib.nullcontext():
+            carry = jax.block_until_ready(run_steps(carry, inputs._replace(num_steps=np.int32(n))))
         steps_per_second = n / (time.perf_counter() - started)
         return carry, step + n
 
