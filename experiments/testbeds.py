@@ -320,7 +320,13 @@ Build = Callable[[Any, Any], Experiment]  # (testbed, config) -> experiment
 
 
 def register_on(
-    method: str, configs: Mapping[Testbed, Config], *, paper: str, shows: str, task: str | None = None
+    method: str,
+    configs: Mapping[Testbed, Config],
+    *,
+    paper: str,
+    shows: str,
+    task: str | None = None,
+    test_settings: Mapping[str, Any] | None = None,
 ) -> Callable[[Build], Build]:
     """Returns a decorator that registers `build(testbed, config)` as `method/testbed` for each testbed and config."""
 
@@ -335,6 +341,7 @@ def register_on(
                 task=task or testbed.task,
                 minutes=testbed.minutes,
                 hardware=testbed.hardware,
+                test_settings=test_settings,
             )(functools.partial(build, testbed))
         return build
 

@@ -48,10 +48,37 @@ def with_sgd(entry: Entry) -> Entry:
 
 
 def short_run(name: str, **settings: Any) -> tuple[Entry, Config]:
-    """Returns a registered experiment with settings for 10 steps of 16 examples, with all periods 5."""
+    """Returns a registered experiment with its own settings for tests, 10 steps of 16 examples and all periods 5."""
     entry = registry.get(name)
     periods = dict.fromkeys((*PERIOD_FIELDS, "log_every"), 5)
-    return entry, dataclasses.replace(entry.config, **{"steps": 10, "batch_size": 16, **periods, **settings})
+    short = {"steps": 10, "batch_size": 16, **periods, **entry.test_settings, **settings}
+    return entry, dataclasses.replace(entry.config, **short)
+
+
+def structure(name: str) -> tuple:
+    """Returns what distinguishes games for the trainer: experiments of equal structure are handled alike.
+
+    These are the kinds of their networks (collections, extra inputs, whether convolutional), the number of networks and
+    players, who trains in which phases on which batches, and whether there are buffers, averages, simultaneous steps.
+    """
+    entry, config = short_run(name)
+    game = entry.build(config).game
+    collections = lambda network: tuple(jax.eval_shape(network.init, jax.random.key(0))[1])
+    return (
+        frozenset((n.convolutional, len(n.extra_inputs), len(n.inputs), collections(n)) for n in game.networks),
+        len(game.networks),
+        len(game.players),
+        frozenset((phase.player is None, phase.every > 1, phase.batches) for phase in game.phases),
+        (bool(game.buffers), bool(game.ema), game.simultaneous),
+    )
+
+
+def one_of_each_structure(names: list[str]) -> list[str]:
+    """Returns the first experiment of each structure among `names`."""
+    first = {}
+    for name in names:
+        first.setdefault(structure(name), name)
+    return sorted(first.values())
 
 
 def train_steps(experiment: Experiment, config: Config, devices: Devices, steps: int) -> TrainState:

@@ -8,7 +8,16 @@ import chex
 import jax
 import numpy as np
 import pytest
-from helpers import NAMES, first_window_data, is_prepared, max_difference, short_run, train_steps, with_sgd
+from helpers import (
+    NAMES,
+    first_window_data,
+    is_prepared,
+    max_difference,
+    one_of_each_structure,
+    short_run,
+    train_steps,
+    with_sgd,
+)
 
 import jaxgan
 from benchmarks import gpu_check
@@ -28,9 +37,7 @@ LARGE = [n for n in NAMES if n.split("/")[1] in ("mnist", "cifar10", "stacked_mn
 SMALL = [n for n in NAMES if n not in LARGE]
 # Every method and every testbed at least once.
 EACH_METHOD = [n for n in SMALL if n.split("/")[0] not in METHODS[:-1] or n.endswith("/ring")]
-# Games of each structure: two, three and four networks, labels, buffers of the game and of a network.
-STRUCTURES = ("r3gan", "cgan", "infogan", "cyclegan", "pacgan", "sngan")
-EACH_STRUCTURE = [n for n in EACH_METHOD if n.split("/")[0] in STRUCTURES]
+EACH_STRUCTURE = one_of_each_structure(SMALL)
 MNIST = [
     pytest.param(n, marks=pytest.mark.skipif(not is_prepared("mnist"), reason="MNIST is not in $JAXGAN_DATA_DIR"))
     for n in ("cgan/mnist", "pacgan/stacked_mnist")
@@ -98,7 +105,7 @@ def test_a_phase_changes_the_networks_of_its_player_alone(name):
     for phase in game.phases:
 
         def step(state, phase=phase):
-            batch = experiment.source.batch(data, jax.random.key(1), state.step, np.arange(16))
+            batch = experiment.source.batch(data, jax.random.key(1), state.step, np.arange(config.batch_size))
             return update((phase,), state, batch, jax.random.key(2))[0]
 
         program = jax.make_jaxpr(step)(state).jaxpr

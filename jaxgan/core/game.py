@@ -66,7 +66,8 @@ class TrainState:
         return averaged.with_buffers(**{name: average.buffers for name, average in self.ema.items()})
 
 
-# (state, batch, key) -> (scalar to minimise, (state with updated buffers, scalars to log))
+# (state, batch, key) -> (scalar to minimise, (state with updated buffers, scalars to log)). With several devices the
+# batch is the shard of one of them, and the mean over the whole batch is `axis.batch_mean`.
 Loss = Callable[[TrainState, Batch, Array], tuple[Array, tuple[TrainState, Scalars]]]
 # (state, batch, key) -> (state with updated buffers, scalars to log)
 BufferUpdate = Callable[[TrainState, Batch, Array], tuple[TrainState, Scalars]]

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from jaxgan.core import axis
+from jaxgan.core import axis, prng
 from jaxgan.core.game import Averages, Batch, Buffers, Game, Params, Phase, Scalars, TrainState
 from jaxgan.errors import UserError
 
@@ -62,7 +62,7 @@ def run_phase(
     Other errors of the loss pass through with a note that names the phase.
     """
     batch = game.batches_of(phase, batch)
-    phase_key = jax.random.fold_in(jax.random.fold_in(key, state.step), game.phases.index(phase))
+    phase_key = prng.materialise(jax.random.fold_in(jax.random.fold_in(key, state.step), game.phases.index(phase)))
     if phase.player is None:
         after, scalars = _checked_update(phase, loss_state, batch, phase_key)
         changed, scalars = axis.pmean((_changed_buffers(loss_state, after), scalars))

@@ -32,6 +32,8 @@ class Entry:
         task: The heading under which it is listed.
         minutes: Expected training time with default settings on `hardware`, or None if it was not measured.
         hardware: What `minutes` refers to.
+        test_settings: Settings with which the tests run it, beyond few steps of batches of 16 examples. A group of
+            examples that must be on one device needs a larger batch: tests use up to eight devices.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Entry:
     task: str = ""
     minutes: float | None = None
     hardware: str = CPU
+    test_settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def cost(self) -> str:
@@ -75,6 +78,7 @@ def register(
     task: str,
     minutes: float | None,
     hardware: str = CPU,
+    test_settings: Mapping[str, Any] | None = None,
 ) -> Callable[[Build], Build]:
     """Returns a decorator that registers `build(config) -> Experiment` under `name`, with `config` as its defaults.
 
@@ -84,7 +88,9 @@ def register(
     def add(build: Build) -> Build:
         if name in _register:
             raise ValueError(f"experiment {name} is registered twice")
-        _register[name] = Entry(name, config, build, paper, dataset, shows, task, minutes, hardware)
+        _register[name] = Entry(
+            name, config, build, paper, dataset, shows, task, minutes, hardware, test_settings or {}
+        )
         return build
 
     return add
