@@ -58,14 +58,16 @@ def short_run(name: str, **settings: Any) -> tuple[Entry, Config]:
 def structure(name: str) -> tuple:
     """Returns what distinguishes games for the trainer: experiments of equal structure are handled alike.
 
-    These are the kinds of their networks (collections, extra inputs, whether convolutional), the number of networks and
-    players, who trains in which phases on which batches, and whether there are buffers, averages, simultaneous steps.
+    These are what their networks have (collections, extra inputs, convolutions), the number of networks and players,
+    who trains in which phases on which batches, and whether there are buffers, averages and simultaneous steps.
     """
     entry, config = short_run(name)
     game = entry.build(config).game
-    collections = lambda network: tuple(jax.eval_shape(network.init, jax.random.key(0))[1])
+    buffers = [jax.eval_shape(network.init, jax.random.key(0))[1] for network in game.networks]
     return (
-        frozenset((n.convolutional, len(n.extra_inputs), len(n.inputs), collections(n)) for n in game.networks),
+        frozenset(collection for network in buffers for collection in network),
+        any(network.convolutional for network in game.networks),
+        max(len(network.extra_inputs) for network in game.networks),
         len(game.networks),
         len(game.players),
         frozenset((phase.player is None, phase.every > 1, phase.batches) for phase in game.phases),

@@ -1,9 +1,10 @@
 """One training step of any game."""
 
+import contextlib
 import dataclasses
 import inspect
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -133,8 +134,10 @@ def _call_strictly(name: str, f: Callable[..., Any], state: TrainState, batch: B
     except TypeError:
         raise UserError(f"{name} must take (state, batch, key), but it takes {inspect.signature(f)}") from None
     try:
-        with jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
+        with strict_promotion(name):
             return f(state, batch, key)
+    except UserError:
+        raise
     except KeyError as error:
         missing = error.args[0] if error.args else None
         if not isinstance(missing, str) or missing in batch or missing in state.buffers or missing in state.params:
@@ -145,15 +148,22 @@ def _call_strictly(name: str, f: Callable[..., Any], state: TrainState, batch: B
         known += f" and the buffers {', '.join(buffers)}" if buffers else ""
         hint = "; use data with classes" if missing == "label" else ""
         raise UserError(f"{name} asks for {missing!r} at {_location(error)}; {known}{hint}") from error
-    except ValueError as error:
-        if "promotion" not in str(error):
-            error.add_note(f"in {name}")
-            raise
-        problem = str(error).split(". ")[0].splitlines()[0]
-        raise UserError(f"{name} mixes dtypes or ranks at {_location(error)}: {problem}") from error
     except Exception as error:
         error.add_note(f"in {name}")
         raise
+
+
+@contextlib.contextmanager
+def strict_promotion(name: str) -> Iterator[None]:
+    """Within the context, mixed dtypes and ranks are a UserError that says where `name` mixes them."""
+    try:
+        with jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
+            yield
+    except ValueError as error:
+        if "promotion" not in str(error):
+            raise
+        problem = str(error).split(". ")[0].splitlines()[0]
+        raise UserError(f"{name} mixes dtypes or ranks at {_location(error)}: {problem}") from error
 
 
 def _location(error: BaseException) -> str:

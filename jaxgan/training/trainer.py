@@ -1,5 +1,6 @@
 """Trains an experiment: restores or initialises it, runs compiled steps, and logs, samples, evaluates and saves."""
 
+import concurrent.futures
 import contextlib
 import itertools
 import signal
@@ -16,6 +17,7 @@ from jax import Array
 from jax.experimental import multihost_utils
 
 from jaxgan.core.game import Game, TrainState, init_state
+from jaxgan.core.update import strict_promotion
 from jaxgan.cpu.malloc import keep_freed_memory
 from jaxgan.cpu.matmul_backend import xla_options
 from jaxgan.data.streams import Window, WindowData, prefetch
@@ -113,13 +115,15 @@ class Trainer:
         loop = build_loop(experiment, config)
         self.checkpoints = stack.enter_context(contextlib.closing(Checkpoints(workdir / "checkpoints", keep=keep)))
         state = self.checkpoints.restore(abstract_state(loop, config, devices.replicated), set_aside=True)
-        if state is None:
-            state = devices.init_replicated(lambda: loop.init(run_key(config)))
-        self.step = int(state.step)
+        self.step = 0 if state is None else int(state.step)
+        windows = experiment.source.windows(data_key(config), self.step, experiment.game.num_batches)
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:  # Data are read while the initialisation is compiled.
+            reading = pool.submit(next, windows)
+            if state is None:
+                state = devices.init_replicated(lambda: loop.init(run_key(config)))
+            first_window = reading.result()
         if self.writes_logs:
             self.monitor = stack.enter_context(contextlib.closing(Monitor(work, experiment, config, self.step)))
-        windows = experiment.source.windows(data_key(config), self.step, experiment.game.num_batches)
-        first_window = next(windows)
         check_shapes(experiment, config, first_window.shapes)
         self.zeros = ScalarAccumulator.zeros(loop.scalar_names(first_window.shapes), config.seeds)
         windows = itertools.chain([first_window], windows)
@@ -173,12 +177,18 @@ class Trainer:
 
 
 def check_shapes(experiment: Experiment, config: Config, data: WindowData) -> None:
-    """Raises UserError if generated images do not have the shape of the data; `data` are shapes of a window."""
+    """Raises UserError if generated images do not have the shape of the data, or if batches or samples mix dtypes.
+
+    `data` are the shapes of a window.
+    """
 
     def shapes(data: WindowData, key: Array) -> tuple[Array | None, Array]:
-        batch = experiment.source.batch(data, key, jnp.int32(0), jnp.arange(config.batch_size))
+        with strict_promotion("the source of batches"):
+            batch = experiment.source.batch(data, key, jnp.int32(0), jnp.arange(config.batch_size))
         labels = [jnp.zeros(1, jnp.int32)] if experiment.classes else []
-        return batch.get("real"), experiment.sample(init_state(experiment.game, key).with_ema(), key[None], *labels)
+        state = init_state(experiment.game, key).with_ema()
+        with strict_promotion("the sampling function"):
+            return batch.get("real"), experiment.sample(state, key[None], *labels)
 
     real, fake = jax.eval_shape(shapes, data, jax.random.key(0))
     if real is not None and real.ndim == 4 and real.shape[1:] != fake.shape[1:]:
