@@ -146,8 +146,8 @@ def test_show_counts_parameters(capsys):
         (["train", "r3gan/ring", "--save-every", "700"], "must be a multiple of log_every 500; use 500 or 1000"),
         (["train", "r3gan/ring", "--devices", "9"], "9 devices requested, but there are 8"),
         (["train", "r3gan/ring", "--parallel", "mpi"], "shard_map"),
-        (["evaluate", "nowhere"], "nowhere is not a work directory"),
-        (["sample", "nowhere"], "nowhere is not a work directory"),
+        (["evaluate", "nowhere"], "nowhere does not exist; give the work directory of a run"),
+        (["sample", "nowhere"], "nowhere does not exist; give the work directory of a run"),
         (["figure", "gan/saturatoin"], "no figure 'gan/saturatoin'; did you mean gan/saturation"),
         (["figure", "saturation"], "did you mean gan/saturation"),
         (["report"], "no figure was made in runs/figures yet"),
@@ -208,7 +208,7 @@ def test_sample(capsys, workdir, tmp_path):
     assert "nine.gif must end in .png or .npz" in err
     code, _, err = run(capsys, "sample", workdir, "--n", 0)
     assert code == 2
-    assert "ask for at least 1" in err
+    assert "n 0 must be between 1 and 10,000,000" in err
     code, _, err = run(capsys, "sample", workdir, "--member", 1)
     assert code == 2
     assert "member 1 is not in" in err

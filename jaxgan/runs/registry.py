@@ -13,7 +13,8 @@ import jax
 
 from jaxgan.core.game import Network, Phase
 from jaxgan.errors import UserError, did_you_mean
-from jaxgan.training.experiment import Config, Experiment, setting_metadata
+from jaxgan.settings import setting_metadata
+from jaxgan.training.experiment import Config, Experiment
 
 CPU = "2 CPU cores"
 
@@ -43,6 +44,13 @@ class Entry:
     task: str = ""
     minutes: float | None = None
     hardware: str = CPU
+
+    def make(self, config: Config) -> Experiment:
+        """Returns `build(config)`. Raises UserError instead of the ValueError of settings that do not go together."""
+        try:
+            return self.build(config)
+        except ValueError as error:
+            raise UserError(f"{self.name} cannot be built with these settings: {error}") from error
 
     @property
     def cost(self) -> str:

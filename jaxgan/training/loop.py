@@ -175,11 +175,40 @@ def abstract_state(loop: TrainLoop, config: Config, sharding: Any) -> TrainState
 
 
 def distinct_due_sets(game: Game) -> list[tuple[Phase, ...]]:
-    """Returns the distinct sets of phases that are due together at some step. Each is one branch of the program."""
-    period = math.lcm(*(p.every for p in game.phases))
-    edges = {0} | {p.start for p in game.phases} | {p.stop for p in game.phases if p.stop != Phase.stop}
-    steps = itertools.chain.from_iterable(range(edge, edge + period) for edge in sorted(edges))
-    return list(dict.fromkeys(game.due_phases(step) for step in steps))
+    """Returns the distinct sets of phases that are due together at some step. Each is one branch of the program.
+
+    Steps are counted by inclusion and exclusion and not enumerated, because periods may be long.
+    """
+    edges = sorted({0, Phase.stop} | {edge for phase in game.phases for edge in (phase.start, phase.stop)})
+    due_sets = {}
+    for begin, end in itertools.pairwise(edges):  # Between two edges the same phases are active.
+        active = [phase for phase in game.phases if phase.start <= begin < phase.stop]
+        lazy = [phase for phase in active if phase.every > 1]
+        for choice in itertools.product((True, False), repeat=len(lazy)):
+            due, others = (tuple(itertools.compress(lazy, map(wanted.__eq__, choice))) for wanted in (True, False))
+            steps = functools.reduce(_steps_with, due, range(begin, end))
+            if _count_steps_without(steps, others):
+                due_sets[tuple(phase for phase in active if phase not in others)] = None
+    return list(due_sets)
+
+
+def _steps_with(steps: range, phase: Phase) -> range:
+    """Returns those of the steps at which a phase is due, by the Chinese remainder theorem."""
+    divisor = math.gcd(steps.step, phase.every)
+    distance, remainder = divmod(phase.start - steps.start, divisor)
+    if remainder:
+        return range(0)
+    modulus = phase.every // divisor
+    skipped = distance * pow(steps.step // divisor, -1, modulus) % modulus
+    return steps[skipped::modulus]
+
+
+def _count_steps_without(steps: range, phases: tuple[Phase, ...]) -> int:
+    """Returns at how many of the steps none of the phases is due, by inclusion and exclusion."""
+    if not phases or not steps:
+        return len(steps)
+    first, *rest = phases
+    return _count_steps_without(steps, rest) - _count_steps_without(_steps_with(steps, first), rest)
 
 
 def _due_index(game: Game, due_sets: list[tuple[Phase, ...]], step: Array) -> Array:
