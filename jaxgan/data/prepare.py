@@ -27,7 +27,8 @@ def prepare_tfds(name: str, directory: Path | None = None) -> Path:
         builder = tfds.builder(name, data_dir=directory, file_format="array_record")
     except tfds.core.DatasetNotFoundError as error:
         raise UserError(
-            f"there is no folder {name!r}, and TFDS has no data set of that name; choose one from the catalogue at www.tensorflow.org/datasets"
+            f"there is no folder {name!r}, and TFDS has no data set of that name; "
+            "choose one from the catalogue at www.tensorflow.org/datasets"
         ) from error
     except (ImportError, ValueError) as error:
         raise _preparation_error(name, error) from error
