@@ -311,7 +311,7 @@ def own_images(data: str, size: int, channels: int) -> ImageSet:
                 raise UserError(f"there is no folder {data}, and {error}") from error
             return datasets.open_tfds(data, split, size=size)
         images, notes = load_folder(folder, size, channels)
-        for sentence in notes.sentences():
+        for sentence in notes.sentences() if split == "train" else ():
             warnings.warn(f"{folder}: {sentence}", stacklevel=2)
         return images
 

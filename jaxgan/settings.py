@@ -101,7 +101,7 @@ def _has_type(value: Any, kind: type) -> bool:
 def _check_range(name: str, value: float, kind: type, metadata: Mapping[str, Any]) -> None:
     low, high = metadata.get("low"), metadata.get("high")
     low = low if low is not None else (1 if kind is int else 0)
-    if not math.isfinite(value) or (kind is float and high is None and value < low):
+    if kind is float and not (math.isfinite(value) and (high is not None or value >= low)):
         raise UserError(f"{name} {value} must be a finite number of at least {low:g}")
     if high is not None and not low <= value <= high:
         raise UserError(f"{name} {value} must be between {low:,} and {high:,}")

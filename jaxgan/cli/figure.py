@@ -157,7 +157,7 @@ class Report(Settings):
 
         out = self.out or self.workdir
         if not self.workdir.is_dir() and self.workdir != Path("runs/figures"):
-            raise UserError(f"the folder {self.workdir} does not exist; give the folder of a run or of figures")
+            raise UserError(f"{self.workdir} does not exist or is not a folder; give the folder of a run or of figures")
         if self.workdir.is_dir():
             check_writable(out / "report.html", "--out")
         is_run = (self.workdir / "config.json").exists()

@@ -29,7 +29,7 @@ class Evaluate(EvaluationSettings):
     kept: ClassVar[str] = "nothing was recorded, and what was computed about the real images stays in the cache"
 
     workdir: tyro.conf.Positional[Path]
-    metrics: tuple[str, ...] = ()  # names such as `fd prdc`; the experiment's own metrics by default
+    metrics: tuple[str, ...] = ()  # names such as `fd prdc`; by default the experiment's own
     data_dir: Path | None = None  # where TFDS data sets are; $JAXGAN_DATA_DIR or ~/tensorflow_datasets by default
     inception_weights: Path | None = None  # file for fid, kid and is; the published weights are fetched by default
     json: bool = False  # print an object, or with --metrics a list of objects
@@ -61,7 +61,7 @@ class Evaluate(EvaluationSettings):
 
     def _print(self, records: list[dict[str, Any]], images: dict[str, Any]) -> None:
         if self.json:
-            print(json.dumps(records if self.metrics else records[0], indent=2))
+            print(json.dumps(records if "metric" in records[0] else records[0], indent=2))
             return
         first = records[0]
         print(f"{first['name']} at step {first['step']}, {self.samples} samples, config {first['hash']}")
@@ -71,14 +71,23 @@ class Evaluate(EvaluationSettings):
             print(f"  {self.workdir / name}.png")
 
     def _measure(self) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        from jaxgan.evaluate import metrics
         from jaxgan.evaluate.reference import ReferenceSet
         from jaxgan.runs import records
 
         run = load(self.workdir)
-        if not self.metrics:
+        if not self.metrics and run.experiment.evaluate is not None:
             return [run.evaluate(self.samples, self.seed)], {}
         reference = ReferenceSet(run.experiment.data, self.reals, self.inception_weights)
-        return records.measure(run, self.metrics, reference, self.samples, self.seed)
+        names = self.metrics
+        if not names:
+            names = metrics.default_names(reference)
+            print(
+                f"{run.entry.name} has no metrics of its own; measuring {', '.join(names)}. "
+                "`--metrics fid kid is` measures by the Inception network, whose weights are downloaded once.",
+                file=sys.stderr,
+            )
+        return records.measure(run, names, reference, self.samples, self.seed)
 
 
 def _lines(record: dict[str, Any]) -> list[str]:

@@ -195,7 +195,8 @@ def load(workdir: str | Path) -> Run:
 def read_config(workdir: Path) -> tuple[Entry, Config]:
     """Returns the experiment and the settings of a work directory. Raises UserError if it holds no run."""
     if not workdir.is_dir():
-        raise UserError(f"the folder {workdir} does not exist; give the work directory of a run")
+        reason = "is not a folder" if workdir.exists() else "does not exist"
+        raise UserError(f"{workdir} {reason}; give the work directory of a run")
     name, fields = read_record(workdir)
     entry = registry.get(name)
     return entry, config_from_fields(workdir, name, entry.config, fields)

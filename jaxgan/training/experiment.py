@@ -75,7 +75,8 @@ class Experiment:
         source: The batches that the game is trained on.
         sample: Pure function (state, keys [N], *labels [N], **options) -> samples [N, ...]; labels only if `classes` is
             not 0. Options are the fields of `sample_options`.
-        evaluate: (samples, state) -> metrics of samples as `output.postprocess` returns them, and of the state.
+        evaluate: (samples, state) -> metrics of samples as `output.postprocess` returns them, and of the state. None if
+            the experiment has no metrics of its own.
         output: The kind of the samples, with their type and the files that show them.
         preview_count: How many samples a preview shows.
         classes: Number of classes that can be requested; sample i has class i % classes unless labels are given.
@@ -87,7 +88,7 @@ class Experiment:
     game: Game
     source: Source
     sample: Callable[..., Array]
-    evaluate: Callable[[Samples, TrainState], Evaluation]
+    evaluate: Callable[[Samples, TrainState], Evaluation] | None
     output: Output
     preview_count: int = 64
     classes: int = 0

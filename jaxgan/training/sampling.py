@@ -115,7 +115,11 @@ def evaluate_state(
     Returns:
         values: Numbers, or summaries over the seeds (`summarise_seeds`), by `eval/name`.
         protocols: How each metric was measured, by name.
+
+        Both are empty if the experiment has no metrics of its own.
     """
+    if experiment.evaluate is None:
+        return {}, {}
     sampler = make_sampler(experiment)
     evaluations = [experiment.evaluate(sampler(one, n, seed), one) for one in split_seeds(state, seeds)]
     names = evaluations[0].values
