@@ -159,7 +159,7 @@ def density(
     def points() -> np.ndarray:
         return np.asarray(jax.vmap(density.sample)(jax.random.split(jax.random.key(0), 20_000)))
 
-    shape = jax.eval_shape(density.sample, jax.random.key(0)).shape
+    shape = jax.eval_shape(lambda: density.sample(jax.random.key(0))).shape
     draw = pictures.line if shape == (1,) else pictures.scatter
     return Target(
         shape=shape,
