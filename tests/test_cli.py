@@ -459,7 +459,8 @@ def test_the_package_imports_without_the_data_libraries_and_without_using_a_devi
     heavy = "tensorflow_datasets", "grain", "sklearn", "orbax", "matplotlib"
     text = (
         f"import sys, jaxgan, experiments, jax; print([m for m in {heavy} if m in sys.modules]);"
-        "jax.config.update('jax_num_cpu_devices', 2)"  # It fails after the first use of a device, as --coordinator would.
+        # This fails after the first use of a device, as --coordinator does.
+        "jax.config.update('jax_num_cpu_devices', 2)"
     )
     done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import math
+import socket
 from typing import Literal
 
 import jax
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 import jaxgan
+from jaxgan.cli import train
 from jaxgan.cli.main import main
 from jaxgan.core.game import Phase
 from jaxgan.errors import UserError, did_you_mean
@@ -154,6 +156,18 @@ def test_a_bad_command_line_is_answered_before_anything_is_computed_or_written(
     assert sentence in text
     assert len(text) < 600  # A sentence, or tyro's frame around one.
     assert not list(tmp_path.iterdir())
+
+
+def test_a_process_0_that_does_not_answer_is_a_sentence(capsys, monkeypatch):
+    with socket.socket() as unused:  # Bound, so that no one else listens there.
+        unused.bind(("localhost", 0))
+        port = unused.getsockname()[1]
+        monkeypatch.setattr(train, "CONNECT_SECONDS", 0)
+        words = ["--coordinator", f"localhost:{port}", "--processes", "2", "--process", "1"]
+        assert main(["train", "r3gan/ring", *words]) == 1
+    err = capsys.readouterr().err
+    assert f"process 0 did not answer at localhost:{port} for 0 seconds" in err
+    assert "start it, or correct --coordinator" in err
 
 
 def test_an_unknown_name_is_answered_with_the_nearest_and_never_with_all():

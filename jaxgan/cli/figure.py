@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import tyro
 
-from jaxgan.cli.output import check_writable
+from jaxgan.cli.output import announce_folder, check_writable
 from jaxgan.cli.train import use_data_dir
 from jaxgan.errors import ClaimFailed, TrainingStopped, UserError
 from jaxgan.reports import figures
@@ -45,6 +45,7 @@ class Figure(Settings):
         if not self.ids:
             self._list()
             return
+        check_writable(self.workdir / "result.json", "--workdir")
         ids = list(figures.entries()) if self.ids == ("all",) else [figures.get(id).id for id in self.ids]
         results, errors = [], []
         for id, result in self._make_in_parallel(ids) if self.jobs > 1 else self._make_in_turn(ids):
@@ -160,6 +161,7 @@ class Report(Settings):
             raise UserError(f"{self.workdir} does not exist or is not a folder; give the folder of a run or of figures")
         if self.workdir.is_dir():
             check_writable(out / "report.html", "--out")
+            announce_folder(out / "report.html")
         is_run = (self.workdir / "config.json").exists()
         page = (run_report if is_run else figure_report).write(self.workdir, out)
         print(f"{page}: open it in a browser")

@@ -1,6 +1,7 @@
 """Parses the command line, runs one verb, and turns errors into a sentence and an exit code."""
 
 import argparse
+import contextlib
 import dataclasses
 import importlib
 import io
@@ -65,7 +66,9 @@ def main(arguments: Sequence[str]) -> int:
     """Runs the command line. Returns the exit code: 0, what `jaxgan.errors` says, or what `unforeseen.report` says."""
     warnings.showwarning = lambda message, *_, **__: print(f"warning: {message}", file=sys.stderr)
     if not jax.config.jax_compilation_cache_dir:
-        jax.config.update("jax_compilation_cache_dir", str(cache_dir("xla")))
+        with contextlib.suppress(OSError):  # Without a folder that can be written nothing is cached.
+            cache_dir("xla").mkdir(parents=True, exist_ok=True)
+            jax.config.update("jax_compilation_cache_dir", str(cache_dir("xla")))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # Not every terminal can show every name and sign.

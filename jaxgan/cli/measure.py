@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import tyro
 
 from jaxgan.cli import formatting
-from jaxgan.cli.output import check_writable
+from jaxgan.cli.output import announce_folder, check_writable
 from jaxgan.cli.train import from_setting_fields, setting_fields, use_data_dir
 from jaxgan.errors import SystemFailure, UserError
 from jaxgan.io import atomic
@@ -126,6 +126,7 @@ class Sample(SampleSettings):
         out = self.out or self.workdir / f"samples{output.preview_suffixes[0]}"
         output.check_suffix(out)
         check_writable(out, "--out")
+        announce_folder(out)
         run = load(self.workdir)
         labels = [self.classes[i % len(self.classes)] for i in range(self.n)] if self.classes else None
         samples = run.sample(self.n, self.seed, self.member, labels, **options)

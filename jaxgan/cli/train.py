@@ -3,6 +3,8 @@
 import dataclasses
 import os
 import socket
+import sys
+import time
 import typing
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -17,6 +19,8 @@ from jaxgan.runs.run import Run, train_entry
 from jaxgan.settings import Settings, setting, setting_metadata
 from jaxgan.training.devices import Devices, ParallelMode
 from jaxgan.training.experiment import Config
+
+CONNECT_SECONDS = 300
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,13 +66,33 @@ class Train(Settings):
     def _join_processes(self) -> None:
         jax.config.update("jax_cpu_collectives_implementation", "gloo")
         address = None if self.coordinator == "auto" else self.coordinator
-        options = (None, None) if address is None else (self.processes, self.process)
+        if address and self.process:
+            _wait_for(address)
         try:
-            jax.distributed.initialize(address, *options)
+            jax.distributed.initialize(address, self.processes, self.process)
         except (RuntimeError, ValueError) as error:
             raise SystemFailure(
-                f"could not join the other processes by --coordinator {self.coordinator}: {first_line(error)}"
+                f"could not join the other processes by --coordinator {self.coordinator}: {first_line(error)} "
+                "Without a cluster that says so, give --coordinator HOST:PORT, --processes and --process."
             ) from error
+
+
+def _wait_for(address: str) -> None:
+    """Waits until process 0 answers. Raises SystemFailure after `CONNECT_SECONDS`, when JAX would end the process."""
+    host, _, port = address.rpartition(":")
+    deadline = time.monotonic() + CONNECT_SECONDS
+    print(f"waiting for process 0 at {address}", file=sys.stderr)
+    while True:
+        try:
+            with socket.create_connection((host.strip("[]"), int(port)), timeout=5):
+                return
+        except OSError as error:
+            if time.monotonic() > deadline:
+                raise SystemFailure(
+                    f"process 0 did not answer at {address} for {CONNECT_SECONDS} seconds ({first_line(error)}); "
+                    "start it, or correct --coordinator"
+                ) from error
+            time.sleep(0.5)
 
 
 def _check_address(address: str) -> None:

@@ -46,10 +46,10 @@ class Entry:
     hardware: str = CPU
 
     def make(self, config: Config) -> Experiment:
-        """Returns `build(config)`. Raises UserError instead of the ValueError of settings that do not go together."""
+        """Returns `build(config)`. Raises UserError instead of other errors if settings do not go together."""
         try:
             return self.build(config)
-        except ValueError as error:
+        except (ArithmeticError, ValueError) as error:
             raise UserError(f"{self.name} cannot be built with these settings: {error}") from error
 
     @property

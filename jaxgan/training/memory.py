@@ -8,10 +8,10 @@ from typing import Any
 import chex
 import jax
 
+from jaxgan.core.game import init_state
 from jaxgan.errors import UserError
 from jaxgan.training.devices import Devices
 from jaxgan.training.experiment import Config, Experiment
-from jaxgan.training.loop import build_loop, run_key
 
 # Beside the state a step holds at least a gradient and an update of the parameters, and a save holds a copy.
 STATE_FACTOR = 2
@@ -21,16 +21,15 @@ CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limi
 def check_training_memory(experiment: Experiment, config: Config, devices: Devices) -> None:
     """Raises UserError if training needs more memory than the devices have, or if the networks cannot be built.
 
-    The need is a lower bound: `STATE_FACTOR` times the training state, and one batch of network inputs. Activations are
-    not counted.
+    The need is a lower bound: for each seed `STATE_FACTOR` times the training state, and one batch of network inputs.
+    Activations are not counted.
     """
-    loop = build_loop(experiment, config)
     try:
-        state = jax.eval_shape(loop.init, jax.eval_shape(lambda: run_key(config)))
-    except (ValueError, OverflowError) as error:
+        state = jax.eval_shape(lambda: init_state(experiment.game, jax.random.key(0)))
+    except (ArithmeticError, ValueError) as error:
         raise UserError(f"networks cannot be built with these settings: {error}") from error
     batch = config.batch_size * num_bytes([network.inputs for network in experiment.game.networks])
-    per_device = STATE_FACTOR * num_bytes(state) + config.seeds * batch / devices.count
+    per_device = config.seeds * (STATE_FACTOR * num_bytes(state) + batch / devices.count)
     local = list(devices.mesh.local_devices)
     shares_host = local[0].platform == "cpu"  # Simulated devices share the memory of the machine.
     require(
