@@ -245,7 +245,7 @@ def test_python_callers_of_a_run_are_checked(workdir, monkeypatch):
     assert run.sample(3, seed=2**32 - 1).shape == (3, 8, 8, 1)
     np.testing.assert_array_equal(run.sample(130)[:70], run.sample(70))  # Chunks of 64 are put together in order.
     monkeypatch.setattr(memory, "host_memory", lambda: 1_000)
-    with pytest.raises(UserError, match=r"20 samples need 1.28 kB of memory, and there are 1 kB; draw fewer"):
+    with pytest.raises(UserError, match=r"20 samples need 5.12 kB of memory, and there are 1 kB; draw fewer"):
         run.sample(20)
 
 

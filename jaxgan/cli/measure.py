@@ -12,7 +12,7 @@ import tyro
 from jaxgan.cli import formatting
 from jaxgan.cli.output import announce_folder, check_writable
 from jaxgan.cli.train import from_setting_fields, setting_fields, use_data_dir
-from jaxgan.errors import SystemFailure, UserError
+from jaxgan.errors import SystemFailure
 from jaxgan.io import atomic
 from jaxgan.render import pictures
 from jaxgan.runs.run import load, read_config
