@@ -9,6 +9,7 @@ from typing import Literal
 import jax
 import numpy as np
 import pytest
+from helpers import first_window_data
 
 import jaxgan
 from jaxgan.cli import train
@@ -19,7 +20,7 @@ from jaxgan.runs import registry
 from jaxgan.settings import Settings, check_values, setting
 from jaxgan.training import memory
 from jaxgan.training.devices import Devices
-from jaxgan.training.loop import distinct_due_sets
+from jaxgan.training.loop import build_loop, distinct_due_sets
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -156,6 +157,15 @@ def test_a_bad_command_line_is_answered_before_anything_is_computed_or_written(
     assert sentence in text
     assert len(text) < 600  # A sentence, or tyro's frame around one.
     assert not list(tmp_path.iterdir())
+
+
+def test_settings_that_do_not_go_together_are_refused_before_compiling():
+    entry = registry.get("pacgan/grid")
+    config = dataclasses.replace(entry.config, pack=3)
+    experiment = entry.make(config)
+    loop = build_loop(experiment, config)
+    with pytest.raises(UserError, match="cannot be computed with these settings: pack size 3 does not divide the 200"):
+        loop.scalar_names(first_window_data(experiment.source))
 
 
 def test_a_process_0_that_does_not_answer_is_a_sentence(capsys, monkeypatch):

@@ -72,6 +72,8 @@ def main(arguments: Sequence[str]) -> int:
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # Not every terminal can show every name and sign.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # As `launch.py` leaves it.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     kept = "nothing was written"
     try:
         command = _parse(_import_files(_checked(arguments)))

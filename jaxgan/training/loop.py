@@ -16,6 +16,7 @@ from jaxgan.core.update import finish_step, make_update, run_phase
 from jaxgan.cpu.threefry import unrolled_key
 from jaxgan.data.sources import Source
 from jaxgan.data.streams import WindowData
+from jaxgan.errors import UserError
 from jaxgan.training.accumulator import ScalarAccumulator
 from jaxgan.training.experiment import Config, Experiment
 
@@ -62,7 +63,8 @@ class TrainLoop(NamedTuple):
         run_steps: Runs `num_steps` steps.
         step_parts: due phases -> the parts of a step at which these phases are due, in order.
         part: one of these parts -> the function that runs it.
-        scalar_names: shapes of a window's data -> names of all scalars that may be logged.
+        scalar_names: shapes of a window's data -> names of all scalars that may be logged. Raises UserError if a step
+            cannot be traced with these settings.
     """
 
     init: Callable[[Array], TrainState]
@@ -127,7 +129,10 @@ def make_train_loop(game: Game, source: Source, batch_size: int) -> TrainLoop:
             batch = source.batch(data, key, state.step, axis.global_indices(batch_size))
             return update(game.phases, state, batch, key)[1]
 
-        return tuple(jax.eval_shape(scalars, data, jax.random.key(0)))
+        try:
+            return tuple(jax.eval_shape(scalars, data, jax.random.key(0)))
+        except (ArithmeticError, ValueError) as error:
+            raise UserError(f"a step cannot be computed with these settings: {error}") from error
 
     return TrainLoop(init, run_steps, step_parts, part, scalar_names)
 
