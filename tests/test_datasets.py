@@ -76,7 +76,8 @@ def test_a_folder_is_cached_until_a_file_changes(photos, cache_folder, monkeypat
     assert len(folders.load_folder(photos, size=16, channels=1)[0].images) == 5
     for file in cache_folder.iterdir():  # A truncated cache file is replaced.
         file.write_bytes(file.read_bytes()[:100])
-    assert len(folders.load_folder(photos, size=16, channels=1)[0].images) == 5
+    with pytest.warns(UserWarning, match="cannot be read and is computed again"):
+        assert len(folders.load_folder(photos, size=16, channels=1)[0].images) == 5
 
 
 # A picture whose left half is dark and whose right half is bright, 16 x 16, as grey levels of 16 bits.
