@@ -14,7 +14,9 @@ import tyro
 
 from benchmarks import averages, compile, loop, memory, price, seeds, start, steps, workloads
 from benchmarks.workloads import Workload
+from jaxgan.cli.output import check_writable
 from jaxgan.errors import UserError, did_you_mean
+from jaxgan.io import atomic
 from jaxgan.training.workdir import hardware, versions
 
 Rows = Callable[[bool], Iterator[dict[str, Any]]]  # (tiny) -> rows
@@ -68,12 +70,19 @@ class Options:
     json: Path | None = None  # file to which the rows are written, after each one
     tiny: bool = False  # run everything once on small inputs, to test that it runs; the numbers mean nothing
 
+    @property
+    def kept(self) -> str:
+        """What Ctrl-C leaves."""
+        return f"finished rows are in {self.json}" if self.json else "finished rows are printed above"
+
     def run(self) -> None:
         """Runs the benchmarks and prints each row as a line of JSON. Raises UserError for an unknown name."""
         known, rows = entries(), []
         for name in self.names:
             if name not in known:
                 raise UserError(f"no benchmark {name!r}; {did_you_mean(name, known)}")
+        if self.json:
+            check_writable(self.json, "--json")
         environment = {
             "hardware": hardware(),
             "versions": versions() | _torch_version(),
@@ -84,7 +93,7 @@ class Options:
                 print(json.dumps(row), flush=True)
                 rows.append(row | environment)
                 if self.json:
-                    self.json.write_text(json.dumps(rows, indent=2) + "\n")
+                    atomic.write_text(self.json, json.dumps(rows, indent=2) + "\n")
 
 
 def _torch_version() -> dict[str, str]:

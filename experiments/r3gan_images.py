@@ -37,7 +37,7 @@ class Config(testbeds.ImageConfig):
     batch_size: int = 512
     latent: int = 64
     width: int = setting(768, "channels between the residual blocks")
-    blocks: int = setting(2, "residual blocks per resolution")
+    blocks: int = setting(2, "residual blocks per resolution", high=100)
     groups: int = setting(96, "groups of the 3x3 convolutions; must divide twice the width")
     conditional: bool = setting(False, "give both networks the class labels")
     burn_in: float = setting(20e6, "images after which all scheduled settings have their final values")

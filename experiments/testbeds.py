@@ -5,8 +5,8 @@ A paper's file states its loss, optimizers and settings once and registers them 
 
 import dataclasses
 import functools
+import warnings
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import flax.linen as nn
@@ -18,8 +18,9 @@ from jaxgan.core.games import Latent
 from jaxgan.core.losses import AdversarialLoss
 from jaxgan.data import datasets, sources, synthetic
 from jaxgan.data.digits import digits
-from jaxgan.data.folders import load_folder
+from jaxgan.data.folders import find_folder, load_folder
 from jaxgan.data.sources import Source
+from jaxgan.errors import UserError
 from jaxgan.evaluate.digits_svm import class_balance
 from jaxgan.networks import dcgan, mlp, resnet
 from jaxgan.runs import registry, targets
@@ -295,13 +296,25 @@ def own_images(data: str, size: int, channels: int) -> ImageSet:
         size: Side of the square that images are cropped and resized to.
         channels: 1 or 3.
     """
+    if size % 2 or size < 8:
+        nearest = " or ".join(str(n) for n in (size - size % 2, size + size % 2) if n >= 8) or "8"
+        raise UserError(f"size {size} must be an even number of at least 8, because DCGAN halves it; use {nearest}")
     base = size
     while base % 2 == 0 and base >= 8:
         base //= 2
 
     def load_split(split: str) -> datasets.ImageData:
-        path = Path(data)
-        return load_folder(path, size, channels)[0] if path.is_dir() else datasets.open_tfds(data, split, size=size)
+        folder = find_folder(data)
+        if folder is None:
+            try:
+                datasets.prepared_folder(data)
+            except UserError as error:
+                raise UserError(f"there is no folder {data}, and {error}") from error
+            return datasets.open_tfds(data, split, size=size)
+        images, notes = load_folder(folder, size, channels)
+        for sentence in notes.sentences() if split == "train" else ():
+            warnings.warn(f"{folder}: {sentence}", stacklevel=2)
+        return images
 
     return image_set(
         name="own",

@@ -49,6 +49,31 @@ def measure(name, samples, load=load_split, labels=None):
     return metrics.get([name])[name](EvaluatedSamples(samples, ReferenceSet(load), labels))
 
 
+def test_statistics_of_pixels_against_closed_forms():
+    rng = np.random.default_rng(0)
+    real = rng.integers(50, 151, [400, 4, 4, 3], np.uint8)
+    load = lambda split: Dataset("noise:train", real)
+    shifted = real + np.uint8([0, 0, 30])  # One channel is brighter.
+    values = measure("pixels", shifted, load).values
+    assert values["pixel_mean_error"] == pytest.approx(30)
+    assert values["pixel_std_error"] == pytest.approx(0, abs=1e-9)
+    assert values["pixel_diversity"] == pytest.approx(1)
+    equal = np.full_like(real, 100)
+    values = measure("pixels", equal, load).values
+    assert values["pixel_std_error"] == pytest.approx(np.sqrt((101**2 - 1) / 12), rel=0.05)  # of a uniform integer
+    assert values["pixel_diversity"] == 0
+    halved = np.uint8(np.rint(100 + (real - 100.0) / 2))
+    assert measure("pixels", halved, load).values["pixel_diversity"] == pytest.approx(0.5, abs=0.02)
+
+
+def test_metrics_that_need_no_network_are_known_for_data_with_and_without_classes():
+    unlabelled = lambda split: Dataset("noise:train", np.zeros([4, 4, 4, 3], np.uint8))
+    assert metrics.default_names(ReferenceSet(unlabelled)) == ("neighbours", "pixels")
+    assert {"fd", "prdc", "balance", "pixels"} <= set(metrics.default_names(ReferenceSet(load_split)))
+    with pytest.raises(UserError, match="neighbours needs at least 20 training images, and there are 4"):
+        measure("neighbours", np.zeros([4, 4, 4, 3], np.uint8), unlabelled)
+
+
 def test_fd_equals_scipys_and_is_named_after_the_data_set(pixel_classifier):
     real, fake = load_split("train").images, np.concatenate([load_split("test").images] * 2)[:1_200]
     a, b = (np.float64(pixel_classifier.features_and_logits(x)[0]) for x in (real, fake))

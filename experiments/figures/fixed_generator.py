@@ -42,7 +42,7 @@ class Config(experiment.Config):
     """Settings of critics that are trained against fixed generators."""
 
     width: int = setting(512, "units of a hidden layer")
-    depth: int = setting(3, "hidden layers")
+    depth: int = setting(3, "hidden layers", high=100)
     d_lr: float = setting(1e-4, "learning rate: RMSProp's with weight clipping, Adam's otherwise")
     clip: float = setting(0.01, "bound on the absolute value of each parameter, with weight clipping")
     penalty: float = setting(0.1, "weight of the gradient penalty, if there is one")

@@ -9,28 +9,35 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import tyro
 
+from jaxgan.cli.output import announce_folder, check_writable
 from jaxgan.cli.train import use_data_dir
 from jaxgan.errors import ClaimFailed, TrainingStopped, UserError
 from jaxgan.reports import figures
+from jaxgan.settings import Settings, setting
 from jaxgan.training.devices import Devices
 
 Result = dict[str, Any]  # the contents of a result.json
 
 
 @dataclasses.dataclass(frozen=True)
-class Figure:
+class Figure(Settings):
     """Make figures of papers and check the papers' claims. Exit code 4 if a claim does not hold."""
 
     ids: tyro.conf.Positional[tuple[str, ...]] = ()  # `paper/figure`, or `all`; without ids the figures are listed
     workdir: Path = Path("runs/figures")  # a folder for each id, and the runs that they share in cache/
     data_dir: Path | None = None  # where TFDS data sets are; $JAXGAN_DATA_DIR or ~/tensorflow_datasets by default
-    devices: int = 1  # how many devices to train on
-    jobs: int = 1  # how many figures to make at a time; most keep one core busy
+    devices: int = setting(1, "how many devices to train on")
+    jobs: int = setting(1, "how many figures to make at a time; most keep one core busy", high=1_000)
     json: bool = False  # print a list of objects
+
+    @property
+    def kept(self) -> str:
+        """What Ctrl-C leaves."""
+        return f"finished figures and saved runs are kept in {self.workdir}, and the same command continues"
 
     def run(self) -> None:
         """Makes the figures and prints their claims."""
@@ -38,6 +45,7 @@ class Figure:
         if not self.ids:
             self._list()
             return
+        check_writable(self.workdir / "result.json", "--workdir")
         ids = list(figures.entries()) if self.ids == ("all",) else [figures.get(id).id for id in self.ids]
         results, errors = [], []
         for id, result in self._make_in_parallel(ids) if self.jobs > 1 else self._make_in_turn(ids):
@@ -114,7 +122,7 @@ class Figure:
         done = subprocess.run([*_this_program(), "figure", id, *options], capture_output=True, text=True, check=False)
         if done.returncode in (0, ClaimFailed.exit_code):
             return json.loads(done.stdout)[0]
-        lines = done.stderr.strip().splitlines()
+        lines = done.stderr.strip().splitlines() or [f"ended with exit code {done.returncode}"]
         message = next((line for line in lines if line.startswith(f"{id}: ")), lines[-1])
         error = UserError(message.removeprefix(f"{id}: "))
         error.exit_code = done.returncode
@@ -136,8 +144,10 @@ def _status(result: Result | None) -> str:
 
 
 @dataclasses.dataclass(frozen=True)
-class Report:
+class Report(Settings):
     """Write report.html, a page that needs no other file, about a run or about every figure that was made."""
+
+    kept: ClassVar[str] = "no page was written"
 
     workdir: tyro.conf.Positional[Path] = Path("runs/figures")  # of a run, or the folder of the figures
     out: Path | None = None  # the folder to write to; WORKDIR by default
@@ -146,6 +156,12 @@ class Report:
         """Writes the report."""
         from jaxgan.reports import figure_report, run_report
 
+        out = self.out or self.workdir
+        if not self.workdir.is_dir() and self.workdir != Path("runs/figures"):
+            raise UserError(f"{self.workdir} does not exist or is not a folder; give the folder of a run or of figures")
+        if self.workdir.is_dir():
+            check_writable(out / "report.html", "--out")
+            announce_folder(out / "report.html")
         is_run = (self.workdir / "config.json").exists()
-        page = (run_report if is_run else figure_report).write(self.workdir, self.out or self.workdir)
+        page = (run_report if is_run else figure_report).write(self.workdir, out)
         print(f"{page}: open it in a browser")

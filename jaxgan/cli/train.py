@@ -2,33 +2,51 @@
 
 import dataclasses
 import os
+import socket
+import sys
+import time
 import typing
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import jax
 import tyro
 
-from jaxgan.errors import UserError, command_name
+from jaxgan.errors import SystemFailure, UserError, command_name, first_line
 from jaxgan.runs import registry
 from jaxgan.runs.registry import Entry
 from jaxgan.runs.run import Run, train_entry
+from jaxgan.settings import Settings, setting, setting_metadata
 from jaxgan.training.devices import Devices, ParallelMode
-from jaxgan.training.experiment import Config, setting_metadata
+from jaxgan.training.experiment import Config
+
+CONNECT_SECONDS = 300
 
 
 @dataclasses.dataclass(frozen=True)
-class Train:
+class Train(Settings):
     """Train the experiment NAME, or continue its run; `train NAME --help` lists its settings."""
+
+    kept: ClassVar[str] = "a state that was saved before is kept, and the same command continues from it"
 
     workdir: Path | None = None  # where the run is written; runs/NAME by default
     data_dir: Path | None = None  # where TFDS data sets are; $JAXGAN_DATA_DIR or ~/tensorflow_datasets by default
     parallel: ParallelMode = "shard_map"  # how steps are compiled for several devices
-    devices: int | None = None  # how many devices to use; all by default
+    devices: int | None = setting(None, "how many devices to use; all by default")
     profile: bool = False  # trace a few steps into WORKDIR/profile, for TensorBoard or ui.perfetto.dev
     coordinator: str | None = None  # HOST:PORT of process 0, or `auto` to ask the cluster's environment
-    processes: int | None = None  # number of processes, unless the environment says
-    process: int | None = None  # index of this process, unless the environment says
+    processes: int | None = setting(None, "number of processes, unless the environment says")
+    process: int | None = setting(None, "index of this process, unless the environment says", low=0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        given = [f"--{name}" for name in ("processes", "process") if getattr(self, name) is not None]
+        if given and self.coordinator in (None, "auto"):
+            raise UserError(f"{' and '.join(given)} need --coordinator HOST:PORT, the address of process 0")
+        if self.process is not None and self.processes is not None and self.process >= self.processes:
+            raise UserError(f"process {self.process} must be less than processes {self.processes}")
+        if self.coordinator not in (None, "auto"):
+            _check_address(self.coordinator)
 
     def train(self, entry: Entry, config: Config) -> None:
         """Trains, and prints what was written where."""
@@ -48,8 +66,44 @@ class Train:
     def _join_processes(self) -> None:
         jax.config.update("jax_cpu_collectives_implementation", "gloo")
         address = None if self.coordinator == "auto" else self.coordinator
-        options = (None, None) if address is None else (self.processes, self.process)
-        jax.distributed.initialize(address, *options)
+        if address and self.process:
+            _wait_for(address)
+        try:
+            jax.distributed.initialize(address, self.processes, self.process)
+        except (RuntimeError, ValueError) as error:
+            raise SystemFailure(
+                f"could not join the other processes by --coordinator {self.coordinator}: {first_line(error)} "
+                "Without a cluster that says so, give --coordinator HOST:PORT, --processes and --process."
+            ) from error
+
+
+def _wait_for(address: str) -> None:
+    """Waits until process 0 answers. Raises SystemFailure after `CONNECT_SECONDS`, when JAX would end the process."""
+    host, _, port = address.rpartition(":")
+    deadline = time.monotonic() + CONNECT_SECONDS
+    print(f"waiting for process 0 at {address}", file=sys.stderr)
+    while True:
+        try:
+            with socket.create_connection((host.strip("[]"), int(port)), timeout=5):
+                return
+        except OSError as error:
+            if time.monotonic() > deadline:
+                raise SystemFailure(
+                    f"process 0 did not answer at {address} for {CONNECT_SECONDS} seconds ({first_line(error)}); "
+                    "start it, or correct --coordinator"
+                ) from error
+            time.sleep(0.5)
+
+
+def _check_address(address: str) -> None:
+    """Raises UserError unless `address` is HOST:PORT with a host that is known here."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal() or not 1 <= int(port) <= 65_535:
+        raise UserError(f"--coordinator {address} must be HOST:PORT, the port from 1 to 65535, such as localhost:9876")
+    try:
+        socket.getaddrinfo(host.strip("[]"), int(port))
+    except (OSError, UnicodeError) as error:
+        raise UserError(f"--coordinator {address}: no host {host} is known here") from error
 
 
 def train_command(arguments: list[str]) -> Any:
@@ -64,7 +118,7 @@ def train_command(arguments: list[str]) -> Any:
 
     run_options = ("run_options", Train, dataclasses.field(default=Train()))
     fields = [run_options, *setting_fields(entry.config)]
-    command = dataclasses.make_dataclass("train", fields, namespace={"run": run})
+    command = dataclasses.make_dataclass("train", fields, namespace={"run": run, "kept": Train.kept})
     command.__doc__ = f"{entry.shows} [{entry.paper}]"
     return command
 

@@ -121,11 +121,20 @@ METRICS: dict[str, Metric] = {
     "agreement": agreement,
     "modes": stacked_modes,
     "neighbours": pixels.neighbours,
+    "pixels": pixels.statistics,
     "parzen": pixels.parzen_window,
     "fid": fid,
     "kid": kid,
     "is": inception_score_metric,
 }
+
+PIXEL_METRICS = ("neighbours", "pixels")  # They need no network, and no classes of the data.
+CLASSIFIER_METRICS = ("fd", "prdc", "balance")
+
+
+def default_names(reference: ReferenceSet) -> tuple[str, ...]:
+    """Returns names of metrics that can be measured with a reference set and without a download."""
+    return PIXEL_METRICS if reference.train.labels is None else CLASSIFIER_METRICS + PIXEL_METRICS
 
 
 def get(names: Sequence[str]) -> dict[str, Metric]:

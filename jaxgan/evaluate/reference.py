@@ -13,6 +13,8 @@ from jaxgan.evaluate import classifier, inception
 from jaxgan.evaluate.classifier import FeatureClassifier
 from jaxgan.evaluate.frechet import Moments, moments
 from jaxgan.io import cache
+from jaxgan.settings import check_values
+from jaxgan.training.sampling import EvaluationSettings
 
 KERNEL_FEATURES = 10_000  # real images whose Inception features are cached for kernel distances
 
@@ -37,13 +39,14 @@ class ReferenceSet:
     def __init__(
         self, load_split: LoadSplit | None, limit: int | None = None, inception_weights_path: Path | None = None
     ) -> None:
-        """Defines a reference set without reading it.
+        """Defines a reference set without reading it. Raises UserError if `limit` is out of range.
 
         Args:
             load_split: Loads the splits "train" and "test"; None for experiments without images.
             limit: Size of the random subset; all training images by default.
             inception_weights_path: A file to use instead of the published Inception weights.
         """
+        check_values(EvaluationSettings, reals=limit)
         self.load_split, self.limit, self.inception_weights_path = load_split, limit, inception_weights_path
 
     @functools.cached_property

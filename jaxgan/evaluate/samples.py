@@ -68,4 +68,4 @@ def require_enough(compute: Callable[[], T]) -> T:
     try:
         return compute()
     except ValueError as error:
-        raise UserError(f"{error}; ask for more --samples") from error
+        raise UserError(f"{error}; ask for more --samples, or more --reals") from error

@@ -13,7 +13,8 @@ import jax
 
 from jaxgan.core.game import Network, Phase
 from jaxgan.errors import UserError, did_you_mean
-from jaxgan.training.experiment import Config, Experiment, setting_metadata
+from jaxgan.settings import setting_metadata
+from jaxgan.training.experiment import Config, Experiment
 
 CPU = "2 CPU cores"
 
@@ -46,6 +47,13 @@ class Entry:
     minutes: float | None = None
     hardware: str = CPU
     test_settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def make(self, config: Config) -> Experiment:
+        """Returns `build(config)`. Raises UserError instead of other errors if settings do not go together."""
+        try:
+            return self.build(config)
+        except (ArithmeticError, ValueError) as error:
+            raise UserError(f"{self.name} cannot be built with these settings: {error}") from error
 
     @property
     def cost(self) -> str:

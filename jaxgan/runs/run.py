@@ -16,6 +16,7 @@ from jaxgan.errors import UserError, did_you_mean
 from jaxgan.render.outputs import Samples
 from jaxgan.runs import registry
 from jaxgan.runs.registry import Entry
+from jaxgan.settings import check_values
 from jaxgan.training import sampling
 from jaxgan.training.experiment import Config, Experiment
 from jaxgan.training.loop import TrainLoop, abstract_state, build_loop, run_key
@@ -69,8 +70,7 @@ class Run:
 
         Raises UserError for a value out of range, or an unknown option.
         """
-        if n < 1:
-            raise UserError(f"cannot draw {n} samples; ask for at least 1")
+        check_values(sampling.SampleSettings, n=n, seed=seed, member=member)
         self._check_member(member)
         classes = self.experiment.classes
         if labels is not None and not classes:
@@ -92,7 +92,11 @@ class Run:
         return networks[name].bind(self.seed_states[member].with_ema(), train=False)
 
     def evaluate(self, samples: int = 10_000, seed: int = 0) -> dict[str, Any]:
-        """Returns the experiment's own metrics of so many samples as `eval/name`, with the protocol they depend on."""
+        """Returns the experiment's own metrics of so many samples as `eval/name`, with the protocol they depend on.
+
+        Raises UserError for a value out of range.
+        """
+        check_values(sampling.EvaluationSettings, samples=samples, seed=seed)
         values, _ = sampling.evaluate_state(self.experiment, self.state, self.config.seeds, samples, seed)
         return values | protocol(self.entry.name, self.config, step=self.step, samples=samples, sample_seed=seed)
 
@@ -116,7 +120,10 @@ class Run:
             if name not in known:
                 hint = f"; it has {', '.join(known)}" if known else ""
                 raise UserError(f"{self.entry.name} has no sampling option {name!r}{hint}")
-        return dataclasses.replace(defaults, **changes) if changes else defaults
+        if not changes:
+            return defaults
+        check_values(type(defaults), **changes)
+        return dataclasses.replace(defaults, **changes)
 
     def _check_member(self, member: int) -> None:
         if not 0 <= member < self.config.seeds:
@@ -172,7 +179,7 @@ def train_entry(
 
     devices = devices if isinstance(devices, Devices) else Devices.all(devices)
     workdir = Path(workdir or Path("runs") / entry.name)
-    experiment = entry.build(config)
+    experiment = entry.make(config)
     state = train(entry.name, experiment, config, workdir, devices, **options)
     return Run(workdir, entry, config, experiment, state)
 
@@ -187,6 +194,9 @@ def load(workdir: str | Path) -> Run:
 
 def read_config(workdir: Path) -> tuple[Entry, Config]:
     """Returns the experiment and the settings of a work directory. Raises UserError if it holds no run."""
+    if not workdir.is_dir():
+        reason = "is not a folder" if workdir.exists() else "does not exist"
+        raise UserError(f"{workdir} {reason}; give the work directory of a run")
     name, fields = read_record(workdir)
     entry = registry.get(name)
     return entry, config_from_fields(workdir, name, entry.config, fields)
@@ -221,6 +231,6 @@ def load_steps(workdir: Path, entry: Entry, config: Config, steps: Sequence[int]
 
 def _restore_target(entry: Entry, config: Config) -> tuple[Experiment, TrainLoop, TrainState]:
     """Returns an experiment, its loop, and the abstract state to restore on the first device."""
-    experiment = entry.build(config)
+    experiment = entry.make(config)
     loop = build_loop(experiment, config)
     return experiment, loop, abstract_state(loop, config, SingleDeviceSharding(jax.devices()[0]))

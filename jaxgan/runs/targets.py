@@ -39,7 +39,7 @@ class Target:
     Attributes:
         shape: Shape of one example.
         source: batch_size, then keyword options -> batches. Images take `split`, `flip` and `dequantise`.
-        evaluate: Measures samples.
+        evaluate: Measures samples; None if nothing is measured.
         output: The kind of the samples, see `Experiment`.
         preview_count: How many samples a preview shows.
         classes: Number of classes, or 0.
@@ -49,7 +49,7 @@ class Target:
 
     shape: tuple[int, ...]
     source: Callable[..., Source]
-    evaluate: Evaluate
+    evaluate: Evaluate | None
     output: Output
     preview_count: int
     classes: int = 0
@@ -100,7 +100,7 @@ class Target:
         generator: Network,
         latent: Latent,
         source: Source,
-        evaluate_state: Callable[[TrainState], Mapping[str, float]] = lambda state: {},
+        evaluate_state: Callable[[TrainState], Mapping[str, float]] | None = None,
     ) -> Experiment:
         """Returns the experiment of any game on this target.
 
@@ -112,20 +112,21 @@ class Target:
             evaluate_state: state -> metrics of the state alone, for example a convergence measure.
         """
         conditional = LABEL in generator.extra_inputs
+        measure = self.evaluate_conditional if conditional else self.evaluate
 
         def sample(state: TrainState, keys: Array, *labels: Array) -> Array:
             noise = [keys] if NOISE_KEY in generator.extra_inputs else []
             return generator.bind(state, train=False)(latent(keys), *labels, *noise)
 
         def evaluate(samples: Samples, state: TrainState) -> Evaluation:
-            result = (self.evaluate_conditional if conditional else self.evaluate)(samples)
-            return result._replace(values={**result.values, **evaluate_state(state)})
+            result = measure(samples) if measure else Evaluation({})
+            return result._replace(values={**result.values, **(evaluate_state(state) if evaluate_state else {})})
 
         return Experiment(
             game,
             source,
             sample,
-            evaluate=evaluate,
+            evaluate=evaluate if measure or evaluate_state else None,
             output=dataclasses.replace(self.output, dequantised=True) if source.dequantised else self.output,
             preview_count=self.preview_count,
             classes=self.classes if conditional else 0,
@@ -158,7 +159,7 @@ def density(
     def points() -> np.ndarray:
         return np.asarray(jax.vmap(density.sample)(jax.random.split(jax.random.key(0), 20_000)))
 
-    shape = jax.eval_shape(density.sample, jax.random.key(0)).shape
+    shape = jax.eval_shape(lambda: density.sample(jax.random.key(0))).shape
     draw = pictures.line if shape == (1,) else pictures.scatter
     return Target(
         shape=shape,
@@ -195,7 +196,7 @@ def images(
     if evaluate is not None:
         own = lambda samples: Evaluation(evaluate(samples))
     else:
-        own = make_evaluator(metrics, load_split)
+        own = make_evaluator(metrics, load_split) if metrics else None
     return Target(
         shape=shape,
         source=source,

@@ -38,6 +38,7 @@ from jaxgan.training.loop import (
     distinct_due_sets,
     run_key,
 )
+from jaxgan.training.memory import check_training_memory
 from jaxgan.training.metric_log import MetricLog, summarise_seeds
 from jaxgan.training.progress import Progress
 from jaxgan.training.workdir import WorkDir
@@ -83,6 +84,7 @@ def train(
         SystemFailure: The work directory cannot be written.
     """
     devices.check_batch_size(config.batch_size)
+    check_training_memory(experiment, config, devices)
     try:
         with contextlib.ExitStack() as stack:
             trainer = Trainer(name, experiment, config, workdir, devices, stack, keep)
