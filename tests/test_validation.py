@@ -102,7 +102,7 @@ OWN = "train dcgan/own"
 @pytest.mark.parametrize(
     ("command", "sentence"),
     [
-        (f"{RING} --ema-half-life 0", "ema_half_life 0.0 must be a finite number of at least 1"),
+        (f"{RING} --ema-half-life -1", "ema_half_life -1.0 must be a finite number of at least 0"),
         (f"{RING} --batch-size 2147483648", "batch_size 2147483648 must be between 1 and 1,048,576"),
         (f"{RING} --steps 1000000000000000000", "steps 1000000000000000000 must be between"),
         (f"{RING} --seed 2147483647 --seeds 2", "goes beyond the last seed"),
