@@ -57,7 +57,7 @@ def delete_checksums(folder):
 
 
 def test_the_newest_state_is_restored(written):
-    chex.assert_trees_all_equal(Checkpoints(written).restore(SHAPES), state_at(30), strict=True)
+    chex.assert_trees_all_equal(Checkpoints(written).restore(SHAPES).state, state_at(30), strict=True)
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # Orbax abandons its readers.
@@ -70,12 +70,12 @@ def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_it_restored(writte
     checkpoints = Checkpoints(written)
     with pytest.warns(UserWarning, match=rf"{written}/30 is damaged and was skipped: .*({reason})"):
         restored = checkpoints.restore(SHAPES, set_aside=True)
-    chex.assert_trees_all_equal(restored, state_at(20))
+    chex.assert_trees_all_equal(restored.state, state_at(20))
     assert checkpoints.steps() == [10, 20]
     checkpoints.save(state_at(30))  # The run takes these steps again and can write them again.
     checkpoints.close()
-    chex.assert_trees_all_equal(Checkpoints(written).restore(SHAPES), state_at(30))
-    assert len(list((written.parent / "damaged").iterdir())) == 1
+    chex.assert_trees_all_equal(Checkpoints(written).restore(SHAPES).state, state_at(30))
+    assert len(list((written.parent / "set_aside").iterdir())) == 1
 
 
 def test_if_all_checkpoints_are_damaged_nothing_is_moved(written):
@@ -91,7 +91,7 @@ def test_a_read_only_restore_moves_nothing(written):
     flip_bit(written / "30")
     with pytest.warns(UserWarning, match="damaged"):
         restored = Checkpoints(written, read_only=True).restore(SHAPES)
-    chex.assert_trees_all_equal(restored, state_at(20))
+    chex.assert_trees_all_equal(restored.state, state_at(20))
     assert (written / "30").exists()
 
 
@@ -109,7 +109,7 @@ def test_given_steps_are_never_removed(tmp_path):
         checkpoints.save(state_at(step))
     checkpoints.wait()
     assert checkpoints.steps() == [20, 40, 50, 60]
-    chex.assert_trees_all_equal(checkpoints.restore_step(20, SHAPES), state_at(20))
+    chex.assert_trees_all_equal(checkpoints.restore_step(20, SHAPES).state, state_at(20))
     with pytest.raises(SystemFailure, match=f"{tmp_path}/30 cannot be read"):
         checkpoints.restore_step(30, SHAPES)
 
@@ -122,4 +122,4 @@ def test_a_saved_state_can_be_donated_at_once(tmp_path):
     checkpoints.close()
     shapes = TrainState(SHAPES.step, {"kernel": jax.eval_shape(lambda: changed)}, {}, {}, {})
     restored = Checkpoints(tmp_path).restore(shapes)
-    np.testing.assert_array_equal(restored.params["kernel"], np.arange(2_000_000.0))
+    np.testing.assert_array_equal(restored.state.params["kernel"], np.arange(2_000_000.0))

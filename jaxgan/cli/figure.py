@@ -17,6 +17,7 @@ from jaxgan.cli.output import announce_folder, check_writable
 from jaxgan.cli.train import use_data_dir
 from jaxgan.errors import ClaimFailed, TrainingStopped, UserError
 from jaxgan.reports import figures
+from jaxgan.runs import registry
 from jaxgan.settings import Settings, setting
 from jaxgan.training.devices import Devices
 
@@ -119,6 +120,7 @@ class Figure(Settings):
 
     def _make_in_process(self, id: str) -> Result | UserError:
         options = ["--json", "--workdir", str(self.workdir), "--devices", str(self.devices)]
+        options += [word for file in registry.imported_files() for word in ("--import", str(file))]
         done = subprocess.run([*_this_program(), "figure", id, *options], capture_output=True, text=True, check=False)
         if done.returncode in (0, ClaimFailed.exit_code):
             return json.loads(done.stdout)[0]

@@ -1,31 +1,37 @@
 """The verb train, whose options are those of the experiment."""
 
+import argparse
 import dataclasses
 import os
+import shlex
 import socket
 import sys
 import time
 import typing
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, ClassVar
 
 import jax
 import tyro
 
-from jaxgan.errors import SystemFailure, UserError, command_name, first_line
+from jaxgan.errors import SystemFailure, TrainingDiverged, UserError, command_name, first_line
 from jaxgan.runs import registry
 from jaxgan.runs.registry import Entry
-from jaxgan.runs.run import Run, train_entry
+from jaxgan.runs.run import Run, default_config, default_workdir, train_entry
 from jaxgan.settings import Settings, setting, setting_metadata
 from jaxgan.training.devices import Devices, ParallelMode
 from jaxgan.training.experiment import Config
+from jaxgan.training.workdir import saved_steps
 
 CONNECT_SECONDS = 300
+FLAGS = {"start_from": "from", "start_step": "step"}  # settings whose flag has another name
 
 
 @dataclasses.dataclass(frozen=True)
 class Train(Settings):
-    """Train the experiment NAME, or continue its run; `train NAME --help` lists its settings."""
+    """Train the experiment NAME, or continue its run with its own settings; `train NAME --help` lists them."""
 
     kept: ClassVar[str] = "a state that was saved before is kept, and the same command continues from it"
 
@@ -53,15 +59,52 @@ class Train(Settings):
         use_data_dir(self.data_dir)
         if self.coordinator:
             self._join_processes()
-        run = train_entry(
-            entry,
-            config,
-            self.workdir,
-            Devices.all(self.devices, self.parallel),
-            profile=self.profile,
-        )
+        workdir = self.workdir or default_workdir(entry.name)
+        devices = Devices.all(self.devices, self.parallel)
+        try:
+            run = train_entry(entry, config, workdir, devices, profile=self.profile)
+        except TrainingDiverged as error:
+            raise TrainingDiverged(f"{error}; {self._restart(entry, config, workdir)}") from error
         if jax.process_index() == 0:
-            _print_summary(run)
+            self._print_summary(run)
+
+    def _restart(self, entry: Entry, config: Config, workdir: Path) -> str:
+        """Returns a sentence part with a command that trains with lower learning rates after a run has diverged."""
+        rates = {f.name: getattr(config, f.name) for f in dataclasses.fields(config) if f.name.split("_")[-1] == "lr"}
+        words = ["train", entry.name, "--workdir", f"{workdir}-2"]
+        words += [word for name, rate in rates.items() for word in (_flag(name), f"{rate / 2:.6g}")]
+        if steps := saved_steps(workdir / "checkpoints"):
+            words += ["--from", str(workdir), "--step", str(steps[-1])]
+            what = "this starts a new run from there"
+        else:
+            words += _changed_settings(entry.config, config, [*rates, *FLAGS])
+            what = "this starts anew"
+        rate = " with half the learning rate" if rates else "; change a setting, such as a learning rate"
+        return f"{what}{rate}: `{self._command(*words)}`"
+
+    def _command(self, *words: str) -> str:
+        """Returns a command of this program that finds the same experiments, and for some verbs the same data."""
+        data = ["--data-dir", str(self.data_dir)] if self.data_dir and words[0] in ("train", "evaluate") else []
+        imports = [word for file in registry.imported_files() for word in ("--import", str(file))]
+        return f"{command_name()} {shlex.join([*words, *data, *imports])}"
+
+    def _print_summary(self, run: Run) -> None:
+        name, workdir, config = run.entry.name, str(run.workdir), run.config
+        newest = max((path.name for path in (run.workdir / "samples").glob("*.png")), default="none")
+        commands = (
+            self._command("report", workdir),
+            self._command("evaluate", workdir),
+            self._command("sample", workdir, "--n", "256", "--out", "samples.png"),
+            self._command("train", name, "--workdir", workdir, "--steps", str(2 * config.steps)),
+        )
+        print(
+            f"\n{name} is trained to step {run.step:,}. In {workdir}:\n"
+            f"  samples/       previews of {run.experiment.preview_count} samples; the newest is {newest}\n"
+            f"  metrics.jsonl  losses and evaluations, one line per {config.log_every} steps\n"
+            f"  checkpoints/   read by `jaxgan.load({workdir!r})`\n"
+            "Next:"
+        )
+        print("\n".join(f"  {command}" for command in commands))
 
     def _join_processes(self) -> None:
         jax.config.update("jax_cpu_collectives_implementation", "gloo")
@@ -112,24 +155,59 @@ def train_command(arguments: list[str]) -> Any:
         command = command_name()
         raise UserError(f"train which experiment? `{command} train NAME`; `{command} list` shows the names")
     entry = registry.get(arguments[0])
+    defaults = _defaults(entry, arguments[1:])
 
     def run(self: Any) -> None:
         self.run_options.train(entry, from_setting_fields(entry.config, self))
 
     run_options = ("run_options", Train, dataclasses.field(default=Train()))
-    fields = [run_options, *setting_fields(entry.config)]
+    fields = [run_options, *setting_fields(defaults, FLAGS)]
     command = dataclasses.make_dataclass("train", fields, namespace={"run": run, "kept": Train.kept})
     command.__doc__ = f"{entry.shows} [{entry.paper}]"
     return command
 
 
-def setting_fields(defaults: Any) -> list[tuple[str, Any, Any]]:
-    """Returns the fields of a dataclass of `setting`s for `dataclasses.make_dataclass`, with help for tyro."""
+def _defaults(entry: Entry, arguments: list[str]) -> Config:
+    """Returns the settings that need not be given, see `default_config`."""
+    if {"-h", "--help"} & set(arguments):
+        return entry.config
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("--workdir", type=Path)
+    parser.add_argument("--from", dest="start_from")
+    try:
+        parsed, _ = parser.parse_known_args(arguments)
+    except argparse.ArgumentError:  # A flag without its value, which tyro explains.
+        return entry.config
+    return default_config(entry, parsed.workdir, parsed.start_from)
+
+
+def _flag(name: str) -> str:
+    return f"--{FLAGS.get(name, name).replace('_', '-')}"
+
+
+def _changed_settings(defaults: Config, config: Config, without: Collection[str]) -> list[str]:
+    """Returns the flags of the settings of `config` that differ from `defaults`."""
+    words = []
+    for name, value in dataclasses.asdict(config).items():
+        if value == getattr(defaults, name) or name in without:
+            continue
+        if isinstance(value, bool):
+            words.append(_flag(name) if value else _flag(f"no_{name}"))
+        else:
+            words += [_flag(name), *map(str, value if isinstance(value, tuple) else [value])]
+    return words
+
+
+def setting_fields(defaults: Any, flags: Mapping[str, str] = MappingProxyType({})) -> list[tuple[str, Any, Any]]:
+    """Returns the fields of a dataclass of `setting`s for `dataclasses.make_dataclass`, with help for tyro.
+
+    `flags` are names of flags that differ from those of the settings.
+    """
     types = typing.get_type_hints(type(defaults))
     return [
         (
             name,
-            Annotated[types[name], tyro.conf.arg(help=metadata.get("help", ""))],
+            Annotated[types[name], tyro.conf.arg(name=flags.get(name), help=metadata.get("help", ""))],
             dataclasses.field(default=getattr(defaults, name)),
         )
         for name, metadata in setting_metadata(type(defaults)).items()
@@ -146,19 +224,3 @@ def use_data_dir(data_dir: Path | None) -> None:
     """Makes `data_dir` the place of TFDS data sets, for this process and those that it starts."""
     if data_dir:
         os.environ["JAXGAN_DATA_DIR"] = str(data_dir)
-
-
-def _print_summary(run: Run) -> None:
-    command, name, workdir, config = command_name(), run.entry.name, run.workdir, run.config
-    newest = max((workdir / "samples").iterdir()).name
-    print(
-        f"\n{name} is trained to step {run.step:,}. In {workdir}:\n"
-        f"  samples/       previews of {run.experiment.preview_count} samples; the newest is {newest}\n"
-        f"  metrics.jsonl  losses and evaluations, one line per {config.log_every} steps\n"
-        f"  checkpoints/   read by `jaxgan.load('{workdir}')`\n"
-        f"Next:\n"
-        f"  {command} report {workdir}\n"
-        f"  {command} evaluate {workdir}\n"
-        f"  {command} sample {workdir} --n 256 --out samples.png\n"
-        f"  {command} train {name} --workdir {workdir} --steps {2 * config.steps}"
-    )

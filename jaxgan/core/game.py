@@ -270,8 +270,12 @@ def init_state(game: Game, key: Array) -> TrainState:
     variables = {network.name: network.init(k) for network, k in zip(game.networks, keys, strict=True)}
     params = {name: p for name, (p, _) in variables.items()}
     buffers = {name: b for name, (_, b) in variables.items()} | jax.tree.map(jnp.asarray, dict(game.buffers))
-    opt_state = {
+    ema = {name: Averages(params[name], buffers[name]) for name in game.ema}
+    return TrainState(jnp.int32(0), params, buffers, init_optimizers(game, params), ema)
+
+
+def init_optimizers(game: Game, params: Mapping[str, Params]) -> dict[str, optax.OptState]:
+    """Returns the initial optimizer state of each player, for parameters by network name."""
+    return {
         name: player.optimizer.init({n: params[n] for n in player.networks}) for name, player in game.players.items()
     }
-    ema = {name: Averages(params[name], buffers[name]) for name in game.ema}
-    return TrainState(jnp.int32(0), params, buffers, opt_state, ema)

@@ -5,7 +5,7 @@ a game and return another one.
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -13,11 +13,12 @@ import numpy as np
 import optax
 from jax import Array
 
-from jaxgan.core import axis, prng
+from jaxgan.core import axis, optim, prng
 from jaxgan.core.augment import Augment
 from jaxgan.core.game import Batch, Game, Network, Params, Phase, Player, Scalars, TrainState
 from jaxgan.core.losses import AdversarialLoss
 from jaxgan.core.penalties import Penalty
+from jaxgan.errors import UserError, did_you_mean
 
 Latent = Callable[[Array], Array]  # example keys [B] -> z [B, Z]
 Generate = Callable[[TrainState, Batch, Array], tuple[Array, TrainState]]
@@ -186,6 +187,35 @@ def consensus(game: Game, weight: float) -> Game:
         return dataclasses.replace(phase, loss=loss)
 
     return dataclasses.replace(game, phases=tuple(regularise(phase) for phase in game.phases))
+
+
+def freeze(game: Game, names: Sequence[str]) -> Game:
+    """Returns the game in which some parameters do not train (freeze the discriminator's first layers for FreezeD).
+
+    Batch statistics and other buffers still follow the data, and a look-ahead of `unrolled` moves all parameters.
+    Reference: Mo et al. 2020, arXiv 2002.10964.
+
+    Args:
+        game: The game.
+        names: Paths such as "discriminator/Conv_0", or names of networks. Parameters at or below them are frozen.
+
+    Raises UserError for a path with no parameter.
+    """
+    if not names:
+        return game
+    params = {network.name: jax.eval_shape(network.init, jax.random.key(0))[0] for network in game.networks}
+    paths = [optim.parameter_path(path) for path, _ in jax.tree_util.tree_leaves_with_path(params)]
+    is_below = lambda path, name: path == name or path.startswith(f"{name}/")
+    for name in names:
+        if not any(is_below(path, name) for path in paths):
+            parts = dict.fromkeys("/".join(path.split("/")[:2]) for path in paths)
+            raise UserError(f"freeze: there is no parameter {name!r}; {did_you_mean(name, [*params, *parts])}")
+    is_frozen = lambda path: any(is_below(path, name) for name in names)
+    players = {
+        name: dataclasses.replace(player, optimizer=optim.freeze(player.optimizer, is_frozen))
+        for name, player in game.players.items()
+    }
+    return dataclasses.replace(game, players=players)
 
 
 def _player_gradient(game: Game, phase: Phase, state: TrainState, batch: Batch, key: Array) -> dict[str, Params]:

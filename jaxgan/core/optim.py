@@ -1,6 +1,7 @@
-"""Additions to optax for GANs: weight clipping, and averages and schedules that are counted in images."""
+"""Additions to optax for GANs: weight clipping, freezing, and averages and schedules that are counted in images."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +21,33 @@ def clip_weights(limit: float) -> optax.GradientTransformation:
         return jax.tree.map(lambda p, u: jnp.clip(p + u, -limit, limit) - p, params, updates)
 
     return optax.stateless(update)
+
+
+def freeze(optimizer: optax.GradientTransformation, is_frozen: Callable[[str], bool]) -> optax.GradientTransformation:
+    """Returns an optimizer that leaves some parameters as they are.
+
+    Its state is that of `optimizer`, which sees zero gradients for the frozen parameters.
+
+    Args:
+        optimizer: Trains the other parameters.
+        is_frozen: path of a parameter, such as "discriminator/Conv_0/kernel" -> whether it is frozen.
+    """
+
+    def zero_frozen(tree: optax.Updates) -> optax.Updates:
+        return jax.tree_util.tree_map_with_path(
+            lambda path, x: jnp.zeros_like(x) if is_frozen(parameter_path(path)) else x, tree
+        )
+
+    def update(updates: optax.Updates, state: optax.OptState, params: optax.Params | None = None):
+        updates, state = optimizer.update(zero_frozen(updates), state, params)
+        return zero_frozen(updates), state  # Weight decay changes parameters without a gradient.
+
+    return optax.GradientTransformation(optimizer.init, update)
+
+
+def parameter_path(path: Sequence[Any]) -> str:
+    """Returns the path of a leaf in a tree of parameters, such as "discriminator/Conv_0/kernel"."""
+    return jax.tree_util.keystr(tuple(path), simple=True, separator="/")
 
 
 def ema_decay(

@@ -278,6 +278,7 @@ def load_or_train(run: ResolvedRun, cache: Path, devices: Devices) -> tuple[Run,
         saved = {int(path.name) for path in (folder / "checkpoints").glob("[0-9]*") if path.name.isdigit()}
         if any(step not in saved for step in run.steps if 0 < step <= max(saved, default=0)):
             shutil.rmtree(folder / "checkpoints")  # It passed an examined step without saving it.
+            (folder / "metrics.jsonl").unlink(missing_ok=True)
             saved = set()
         if max(run.steps) not in saved:
             print(f"training {run.entry.name} to step {max(run.steps):,} in {folder}", file=sys.stderr)

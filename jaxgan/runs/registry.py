@@ -72,6 +72,7 @@ def format_minutes(minutes: float | None, hardware: str) -> str:
 
 
 _register: dict[str, Entry] = {}
+_imported: list[Path] = []
 
 Build = Callable[[Any], Experiment]
 
@@ -138,6 +139,12 @@ def import_file(path: Path) -> None:
         spec.loader.exec_module(module)
     except Exception as error:
         raise UserError(f"--import {path} failed: {type(error).__name__}: {error}") from error
+    _imported.append(path)
+
+
+def imported_files() -> tuple[Path, ...]:
+    """Returns the files that `import_file` has imported, for commands that need them again."""
+    return tuple(_imported)
 
 
 def field_help(config: type[Config]) -> dict[str, str]:

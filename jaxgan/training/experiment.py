@@ -31,6 +31,9 @@ class Config(Settings):
     sample_every: int = setting(5_000, "steps between previews; a multiple of log_every")
     evaluate_every: int = setting(5_000, "steps between evaluations; a multiple of log_every")
     save_every: int = setting(5_000, "steps between checkpoints; a multiple of log_every")
+    start_from: str | None = setting(None, "work directory of a run whose networks this run starts from")
+    start_step: int | None = setting(None, "step of that run; its newest checkpoint by default")
+    freeze: tuple[str, ...] = setting((), "parameters that do not train, such as discriminator/Conv_0 or generator")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -47,10 +50,17 @@ class Config(Settings):
 PERIOD_FIELDS = ("sample_every", "evaluate_every", "save_every")
 RESUMABLE_FIELDS = ("steps", "log_every", *PERIOD_FIELDS)  # A resumed run may change these: training does not.
 
+ADDED_FIELDS = ("start_from", "start_step", "freeze")  # Runs of older versions lack them, which means the default.
+
 
 def identity_fields(config: Config) -> dict[str, Any]:
-    """Returns the settings that determine the path of training: all but `RESUMABLE_FIELDS`."""
-    return {name: value for name, value in dataclasses.asdict(config).items() if name not in RESUMABLE_FIELDS}
+    """Returns the settings that determine the path of training: all but `RESUMABLE_FIELDS`.
+
+    `ADDED_FIELDS` are left out at their default, so that the hashes of older runs stay as they are.
+    """
+    fields = {name: value for name, value in dataclasses.asdict(config).items() if name not in RESUMABLE_FIELDS}
+    is_default = lambda name: name in ADDED_FIELDS and fields[name] == getattr(Config, name)
+    return {name: value for name, value in fields.items() if not is_default(name)}
 
 
 def config_hash(name: str, config: Config) -> str:
