@@ -1,5 +1,6 @@
 """Atomic, asynchronous checkpoints by Orbax, with checksums and the run's identity, verified when they are restored."""
 
+import errno
 import json
 import os
 import shutil
@@ -21,6 +22,7 @@ from jaxgan.training.workdir import Identity, saved_steps
 
 KEPT = 3  # newest checkpoints: one may be damaged, and one may be incomplete
 LISTINGS = 100  # of a directory whose checkpoints are replaced while they are read
+SYSTEM_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO)
 DISK_SHARE = 0.9  # of the size of the state that a compressed checkpoint takes at least
 
 
@@ -87,6 +89,7 @@ class Checkpoints:
         step = int(state.step)
         if step == self.last_saved or step in self.steps():
             return
+        self.wait()
         self._check_room(step, state)
         identity = self.identity and self.identity._asdict()
         meta = {"step": step, "leaves": describe_leaves(state), "run": identity, "partial_sums": partial_sums}
@@ -253,5 +256,8 @@ def _json_checksum(value: Any) -> int:
 def _reason(error: BaseException) -> str:
     while error.__cause__ is not None:  # The first cause names the file that could not be read.
         error = error.__cause__
+    for number in SYSTEM_ERRORS:  # TensorStore buries them in the names of its internal files.
+        if os.strerror(number) in str(error):
+            return os.strerror(number)
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
