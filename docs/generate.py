@@ -202,6 +202,18 @@ def performance_conditions() -> str:
     return _conditions(results("cpu"))
 
 
+# Faults.
+
+
+def faults() -> str:
+    """Returns the counts of the campaign of faults."""
+    result = results("faults")
+    kinds = ("kills", "damages", "full disks", "bad commands", "lost", "silent", "traceback")
+    counts = table(kinds, [[f"{result[kind]:,}" for kind in kinds]])
+    minutes = f"{result['minutes']:g} minutes, seed {result['seed']}"
+    return f"{counts}\n\n`{result['command']}`; {minutes}; {_conditions([result])}."
+
+
 REGIONS: dict[str, Callable[[], str]] = {
     "counts": counts,
     "methods": methods,
@@ -213,6 +225,7 @@ REGIONS: dict[str, Callable[[], str]] = {
     "toys": toys,
     "toy_conditions": toy_conditions,
     "performance_conditions": performance_conditions,
+    "faults": faults,
     "steps": lambda: tables.steps_table(results("cpu")),
     "penalties": lambda: tables.prices_table(results("cpu")),
     "other_measurements": lambda: tables.own_table(results("cpu")),

@@ -90,11 +90,12 @@ class Train(Settings):
 
     def _print_summary(self, run: Run) -> None:
         name, workdir, config = run.entry.name, str(run.workdir), run.config
-        newest = max((path.name for path in (run.workdir / "samples").glob("*.png")), default="none")
+        newest = max((path.name for path in (run.workdir / "samples").glob("[0-9]*")), default="none")
+        suffix = run.experiment.output.preview_suffixes[0]
         commands = (
             self._command("report", workdir),
             self._command("evaluate", workdir),
-            self._command("sample", workdir, "--n", "256", "--out", "samples.png"),
+            self._command("sample", workdir, "--n", "256", "--out", f"samples{suffix}"),
             self._command("train", name, "--workdir", workdir, "--steps", str(2 * config.steps)),
         )
         print(

@@ -201,8 +201,6 @@ def freeze(game: Game, names: Sequence[str]) -> Game:
 
     Raises UserError for a path with no parameter.
     """
-    if not names:
-        return game
     params = {network.name: jax.eval_shape(network.init, jax.random.key(0))[0] for network in game.networks}
     paths = [optim.parameter_path(path) for path, _ in jax.tree_util.tree_leaves_with_path(params)]
     is_below = lambda path, name: path == name or path.startswith(f"{name}/")

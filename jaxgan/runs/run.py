@@ -27,9 +27,9 @@ from jaxgan.training.transfer import Start, matching_networks, transfer_weights
 from jaxgan.training.workdir import (
     Identity,
     config_from_fields,
-    has_progress,
     protocol,
     read_record,
+    saved_steps,
     stored_config,
 )
 
@@ -214,7 +214,7 @@ def train_entry(
     devices = devices if isinstance(devices, Devices) else Devices.all(devices)
     workdir = Path(workdir or default_workdir(entry.name))
     start = None
-    if config.start_from is not None and not has_progress(workdir):
+    if config.start_from is not None and not saved_steps(workdir / "checkpoints"):
         config, start = _start(entry, config)
     elif config.start_from is not None and config.start_step is None:  # The step that was the newest then.
         stored = stored_config(workdir, entry.name, entry.config)
@@ -227,6 +227,8 @@ def train_entry(
 def build(entry: Entry, config: Config) -> Experiment:
     """Returns an experiment, with the parameters frozen that `config.freeze` names. Raises UserError for a bad name."""
     experiment = entry.make(config)
+    if not config.freeze:
+        return experiment
     return dataclasses.replace(experiment, game=games.freeze(experiment.game, config.freeze))
 
 
