@@ -116,16 +116,12 @@ def make_reference(root: Path) -> Reference:
     """Trains the undisturbed runs."""
     steps = range(SAVE_EVERY, STEPS + 1, SAVE_EVERY)
     train(root / "run", keep=steps)
-    states = {step: checksums(load_step(root / "run", step)) for step in steps}
+    runs = load_steps(root / "run", ENTRY, Config(), steps)
+    states = {run.step: checksums(run.state) for run in runs}
     for step in saved_steps(root / "run" / "checkpoints")[:-3]:
         shutil.rmtree(root / "run" / "checkpoints" / str(step))
     train(root / "other", steps=30, seed=1)
     return Reference(root, states, without_seconds(read_log(root / "run" / "metrics.jsonl")))
-
-
-def load_step(workdir: Path, step: int) -> Any:
-    """Returns the state of a run at a step."""
-    return load_steps(workdir, ENTRY, Config(), [step])[0].state
 
 
 def without_seconds(log: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -98,14 +98,14 @@ def check_claim(path: Path, name: str, config: Config) -> None:
 
     A directory in which no step was logged or saved is free for any run.
     """
-    has_config = (path / "config.json").exists()
+    has_config = os.path.exists(path / "config.json")  # False where `Path.exists` raises, as for too long names.
     if not has_progress(path):
         if has_config:
             read_record(path)  # The file of another program is not overwritten.
         return
     if not has_config:
         raise UserError(f"{path} holds a run but its config.json is missing; put it back, or choose another --workdir")
-    if not (path / "checkpoints").exists():
+    if not os.path.exists(path / "checkpoints"):
         raise UserError(
             f"{path} holds the log of a run but its checkpoints/ are missing; put them back, or choose another "
             "--workdir to train from the start"
@@ -124,7 +124,7 @@ def check_claim(path: Path, name: str, config: Config) -> None:
 def has_progress(path: Path) -> bool:
     """Returns whether a directory holds a log or checkpoints of at least one step."""
     log = path / "metrics.jsonl"
-    return bool(saved_steps(path / "checkpoints")) or (log.is_file() and log.stat().st_size > 0)
+    return bool(saved_steps(path / "checkpoints")) or (os.path.isfile(log) and os.path.getsize(log) > 0)
 
 
 def saved_steps(directory: Path) -> list[int]:
@@ -140,7 +140,7 @@ def stored_config(path: Path, name: str, default: Config) -> Config | None:
 
     Raises UserError if its config.json is damaged.
     """
-    if not (has_progress(path) and (path / "config.json").exists()):
+    if not (has_progress(path) and os.path.exists(path / "config.json")):
         return None
     stored_name, fields = read_record(path)
     return config_from_fields(path, name, default, fields) if stored_name == name else None
