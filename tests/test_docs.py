@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from jaxgan.cli.main import VERBS
+from jaxgan.cli.train import FLAGS
 from jaxgan.reports import figures
 from jaxgan.runs import registry
 
@@ -85,6 +86,7 @@ def test_commands_exist(verb, words):
     names = [word for word in words if not word.startswith("-")]
     if verb in ("train", "show") and names[0] not in ("NAME", "mine/ring"):
         known |= {field.name for field in dataclasses.fields(registry.get(names[0]).config)}
+    known |= set(FLAGS.values()) if verb == "train" else set()
     if "mine.py" in words:  # extending.md's own experiment; its flags are tested with its file.
         known |= {"gamma", "seeds"}
     if verb == "figure" and "mine/modes" not in words:
