@@ -4,6 +4,7 @@ import dataclasses
 import importlib
 import importlib.metadata
 import importlib.util
+import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -128,8 +129,10 @@ def import_file(path: Path) -> None:
 
     Raises UserError if the file does not exist or cannot be imported.
     """
-    if not path.is_file():
+    if not os.path.isfile(path):  # `Path.is_file` raises for names that are too long.
         raise UserError(f"--import {path}: there is no such file")
+    if path.suffix != ".py":
+        raise UserError(f"--import {path}: the name of a Python file must end in .py")
     name = path.stem
     spec = importlib.util.spec_from_file_location(name, path)
     module = importlib.util.module_from_spec(spec)
