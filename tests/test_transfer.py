@@ -89,7 +89,7 @@ def test_networks_that_do_not_match_are_fresh(source, tmp_path, capsys):
         ({"width": 16}, UserError, "no network of r3gan/ring in .* has the name and shape of one of r3gan/ring"),
         ({"seeds": 2}, UserError, "has 1 seed.*start from it with --seeds 1"),
         ({"start_step": 7}, SystemFailure, "7 cannot be read"),
-        ({"start_from": "nowhere"}, UserError, "nowhere is not a work directory"),
+        ({"start_from": "nowhere"}, UserError, "nowhere does not exist"),
         ({"freeze": ("discriminator/Dense_9",)}, UserError, "no parameter 'discriminator/Dense_9'; did you mean"),
     ],
 )
