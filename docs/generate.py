@@ -103,14 +103,14 @@ def claim_counts() -> str:
 
 
 def claims() -> str:
-    """Returns the table of all claims: the texts from the code, the numbers from the committed results."""
+    """Returns the table of all claims of the committed results. Results of code that has changed since are stale."""
     measured = sorted(results("figures"), key=lambda result: (_arxiv(result["paper"]), result["id"]))
     rows = []
     for result in measured:
-        registered = figures.get(result["id"]).build().claims
-        first = f"`{result['id']}`", f"{result['protocol']['seconds']:,.0f}"
-        for claim, now in zip(result["claims"], registered, strict=True):
-            text = now.text.replace("|", "\\|")
+        stale = " (stale)" if figures.is_stale(figures.get(result["id"]), result) else ""
+        first = f"`{result['id']}`{stale}", f"{result['protocol']['seconds']:,.0f}"
+        for claim in result["claims"]:
+            text = claim["text"].replace("|", "\\|")
             holds = "yes" if claim["holds"] else "**no**"
             rows.append((first[0], text, figures.format_bound(claim), figures.format_value(claim), holds, first[1]))
             first = "", ""

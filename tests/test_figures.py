@@ -102,6 +102,26 @@ def test_a_step_that_was_not_saved_is_reached_by_training_again(trained):
     assert second["numbers"]["x"][::2] == first["numbers"]["x"]
 
 
+def test_a_result_is_stale_once_the_settings_or_the_source_have_changed(tmp_path, monkeypatch):
+    saturation = figures.get("gan/saturation")
+    result = figures.make(saturation, tmp_path, Devices.all(1))
+    assert {"git", "hardware", "runs", "code"} <= result["protocol"].keys()
+    assert not figures.is_stale(saturation, result)
+    run = {"x": run_spec("r3gan/ring", 2)}
+    assert figures.is_stale(dataclasses.replace(saturation, build=lambda: Figure(None, (), None, run)), result)
+    monkeypatch.setattr(figures, "source_digest", lambda build: "00000000")
+    assert figures.is_stale(saturation, result)
+
+
+@pytest.mark.parametrize("steps", [(30_000,), (0, 3_000, 6_000, 15_000), (7,), (2, 6), (0, 30_001)])
+def test_a_run_reaches_its_steps_and_can_be_saved_often(steps):
+    config = run_spec("r3gan/ring", *steps).resolve().config
+    assert config.steps == max(steps)
+    assert all(step % config.log_every == 0 for step in steps)
+    assert config.steps // config.log_every >= (100 if config.log_every > 1 else 1)
+    assert figures.config_hash("x", config) == figures.config_hash("x", figures.registry.get("r3gan/ring").config)
+
+
 def test_an_unknown_figure_is_named(tmp_path):
     with pytest.raises(UserError, match="gan/saturation"):
         figures.get("gan/saturatoin")

@@ -44,6 +44,7 @@ from jaxgan.training.progress import Progress
 from jaxgan.training.workdir import WorkDir
 
 DISPATCH_SECONDS = 0.5  # work per dispatch: long enough to hide its cost, short enough to stop promptly
+SAVE_SECONDS = 180.0  # A checkpoint is due after so long, whatever `save_every`.
 PROFILED_STEPS = 50
 EVALUATION_SAMPLES = 2_000  # per evaluation while training
 
@@ -133,6 +134,7 @@ class Trainer:
         self.dispatch = make_dispatch(experiment.game, loop, windows, config, devices, announce)
         self.carry = devices.replicate(LoopState(state, devices.put_replicated(self.zeros)))
         self.stopped_by = self.stop_signal()
+        self.saved_at = time.monotonic()
 
     def run(self, profile: bool) -> TrainState:
         """Trains to the last step. Returns the state."""
@@ -173,9 +175,14 @@ class Trainer:
         is_last = self.step == config.steps or self.stopped_by is not None
         if self.writes_logs:
             self.monitor.report(devices.local_copy(self.carry.state), self.step, accumulator.means(), is_last)
-        if is_last or self.step in self.keep or self.step % config.save_every == 0:
+        if is_last or self.step in self.keep or self.step % config.save_every == 0 or self.save_is_overdue():
             self.checkpoints.save(devices.unreplicate(self.carry.state))
+            self.saved_at = time.monotonic()
         self.carry = self.carry._replace(accumulator=devices.replicate(devices.put_replicated(self.zeros)))
+
+    def save_is_overdue(self) -> bool:
+        """Returns whether the last checkpoint is `SAVE_SECONDS` old. Several processes save at the same steps only."""
+        return jax.process_count() == 1 and time.monotonic() - self.saved_at > SAVE_SECONDS
 
 
 def check_shapes(experiment: Experiment, config: Config, data: WindowData) -> None:
