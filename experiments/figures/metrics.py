@@ -13,8 +13,9 @@ from jaxgan.reports import figures
 from jaxgan.reports.figures import Claim, Figure, Numbers, Runs
 
 PAPER = "Naeem et al. 2020, arXiv 2002.09797"
-MODES, DIMENSIONS, N = 10, 4, 1_000
-SIZES = (100, 200, 500, 1_000)
+MODES, DIMENSIONS = 10, 4
+SIZES = (100, 300, 1_000, 3_000)  # of two sets of one distribution
+N = 600  # samples that lack modes, and data
 DRAWS = 3
 NAMES = ("precision", "recall", "density", "coverage")
 
@@ -82,7 +83,7 @@ def prdc_limits() -> Figure:
         right.legend(loc="upper right")
         return fig
 
-    equal = f"two sets of {N:,} from one distribution"
+    equal = f"two sets of {SIZES[-1]:,} from one distribution"
     half = "samples of five modes of ten"
     return Figure(
         measure=measure,
