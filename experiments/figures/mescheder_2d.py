@@ -157,8 +157,9 @@ def toy2d() -> Figure:
             summary.plot(
                 places + shift, np.median(distances, axis=0), "_", color=plots.COLOURS[k], markersize=9, label=label
             )
-        summary.plot(places, numbers["floor"], "_", color="black", markersize=22, label="data")
-        summary.set(yscale="log", ylabel="earth mover's distance", title="three seeds and their median")
+        summary.plot(places, numbers["floor"], "_", color="black", markersize=22)
+        summary.plot([], [], "_", color="black", markersize=9, label="data, twice")
+        summary.set(yscale="log", ylabel="earth mover's distance", title="3 seeds, medians")
         summary.set_xticks(places, [name.replace(" ", "\n") for name in DENSITIES], fontsize=6)
         summary.legend(loc="lower center", bbox_to_anchor=(0.5, 1.08), ncols=2, columnspacing=1, handlelength=1)
         return fig

@@ -193,6 +193,7 @@ def fig3() -> Figure:
                 ax.plot(np.arange(1, len(energy) + 1), energy, label=label)
             ax.set(title=f"layer {k + 1}", xlabel="index", ylim=(0, 1.05))
             ax.set_yticks([0, 0.5, 1], [] if k else None)
+            ax.xaxis.get_major_locator().set_params(integer=True, nbins=4)
         axes[0].set_ylabel("σ² / largest σ²")
         for k, name in enumerate(LABELS):
             places = np.arange(1, len(LAYERS) + 1) + 0.25 * (k - 1)

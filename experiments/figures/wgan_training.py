@@ -74,6 +74,15 @@ def rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
     return 0.0 if np.ptp(a) == 0 or np.ptp(b) == 0 else spearmanr(a, b).statistic.item()
 
 
+def _few_ticks(axis: Any) -> None:
+    """Puts ticks at 1, 2 and 5 times powers of ten on a logarithmic axis."""
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter("{x:g}")
+
+
 def draw_course(numbers: Numbers, key: str, label: str, colour: str) -> Any:
     """Returns a figure of an estimate and the distance over steps, of one against the other, and of samples."""
     fig, axes = plots.subplots(1, 5, height=1.9, width_ratios=[2, 1.6, 1, 1, 1])
@@ -84,10 +93,12 @@ def draw_course(numbers: Numbers, key: str, label: str, colour: str) -> Any:
     right = course.twinx()
     right.plot(numbers["steps"] / 1e3, numbers["distance"], "s--", markersize=3, color="0.4")
     right.set_yscale("log")
+    _few_ticks(right.yaxis)
     right.set_ylabel("Fréchet distance", color="0.4")
     right.spines["right"].set_visible(True)
     scatter.plot(numbers["distance"], numbers[key], "o", markersize=3, color=colour)
     scatter.set(xscale="log", xlabel="Fréchet distance", ylabel=label, title=f"Spearman {numbers['correlation']:.2f}")
+    _few_ticks(scatter.xaxis)
     for ax, images, step in zip(panels, numbers["samples"], numbers["steps"][list(SHOWN)], strict=True):
         tiles = np.pad(images[..., 0], [(0, 0), (0, 1), (0, 1)], constant_values=255)
         ax.imshow(tiles.reshape(4, 4, 9, 9).swapaxes(1, 2).reshape(36, 36), cmap="gray", interpolation="nearest")
@@ -147,7 +158,9 @@ def fig4() -> Figure:
     def plot(numbers: Numbers) -> Any:
         fig = draw_course(numbers, "estimate", "log 2 - L_D / 2, nats", plots.COLOURS[1])
         for ax in fig.axes[:2]:
-            ax.axhline(np.log(2), color="black", linewidth=0.8, linestyle=":")
+            ax.axhline(np.log(2), color="black", linewidth=0.8, linestyle=":", label="log 2")
+            ax.set_ylim(0, 0.75)
+        fig.axes[1].legend(loc="lower right")
         return fig
 
     gan = Entry("non_saturating/digits_rmsprop", wgan.Config(**DIGITS_MLP.defaults), build_gan)
