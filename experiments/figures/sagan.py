@@ -19,7 +19,7 @@ from jaxgan.core import losses, prng
 from jaxgan.data import sources
 from jaxgan.networks import mlp, resnet
 from jaxgan.networks.resnet import SelfAttention
-from jaxgan.render import pictures, plots
+from jaxgan.render import outputs, plots
 from jaxgan.reports import figures
 from jaxgan.reports.figures import Claim, Figure, Numbers, Runs, run_spec
 from jaxgan.runs.registry import Entry
@@ -153,7 +153,7 @@ def build_pairs(config: PairConfig) -> Experiment:
         shape=(IMAGE_SIDE, IMAGE_SIDE, 1),
         source=lambda batch_size: sources.density(draw_pair),
         evaluate=lambda samples: Evaluation({"consistency": float(np.equal(*kinds(samples).T).mean())}),
-        picture=pictures.grid,
+        output=outputs.Images(),
         preview_count=64,
     )
     return target.two_player(

@@ -15,7 +15,7 @@ from jaxgan.core.game import Batch, Buffers, Network, Params, Phase, Scalars, Tr
 from jaxgan.data.sources import Source
 from jaxgan.data.streams import WindowData
 from jaxgan.data.synthetic import Density
-from jaxgan.render import pictures
+from jaxgan.render import outputs, pictures
 from jaxgan.runs.run import Run
 from jaxgan.training.experiment import Evaluation, Experiment
 
@@ -78,7 +78,7 @@ def side_by_side(build: Callable[[Density], Experiment], densities: Sequence[Den
         Source(single.source.windows, batch),
         sample=sample,
         evaluate=lambda samples, state: Evaluation({}),
-        picture=lambda samples: pictures.scatter(samples[:, 0], samples[:, 0]),
+        output=outputs.Points(lambda samples: pictures.scatter(samples[:, 0], samples[:, 0])),
         preview_count=1_000,
     )
 

@@ -24,7 +24,6 @@ from jaxgan.render import plots
 from jaxgan.reports.figures import Claim, Figure, Numbers, Runs, register, run_spec
 from jaxgan.runs.registry import Entry
 from jaxgan.runs.run import Run
-from jaxgan.training import sampling
 from jaxgan.training.experiment import Experiment
 
 STEPS = tuple(range(1_500, 15_001, 1_500))
@@ -56,7 +55,7 @@ def loss_and_quality(loss: Adversarial, examined: tuple[Run, ...]) -> dict[str, 
         fake = current_samples(run, N)
         D = run.network("discriminator")
         d_loss.append(loss.d(D(real), D(fake)).item())
-        images = sampling.to_uint8(fake)
+        images = run.experiment.output.postprocess(fake)
         distance.append(evaluate(images).values["fd_digits"])
         shown.append(images[:16])
     return {
