@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import datetime
 import fcntl
+import functools
 import json
 import math
 import shutil
@@ -302,7 +303,9 @@ def read_result(root: Path, id: str) -> dict[str, Any] | None:
 
 def load_or_train(run: ResolvedRun, cache: Path, devices: Devices) -> tuple[Run, ...]:
     """Returns the run at each of its examined steps, from the cache or trained as far as it is missing."""
-    folder = cache / run.entry.name / config_hash(run.entry.name, run.config)
+    # Training and measuring share one experiment, and so its compiled sampler.
+    entry = dataclasses.replace(run.entry, build=functools.cache(run.entry.build))
+    folder = cache / entry.name / config_hash(entry.name, run.config)
     folder.mkdir(parents=True, exist_ok=True)
     with _lock(folder / ".figures"):  # Another process that needs the same run waits and then finds it trained.
         saved = {int(path.name) for path in (folder / "checkpoints").glob("[0-9]*") if path.name.isdigit()}
@@ -310,10 +313,10 @@ def load_or_train(run: ResolvedRun, cache: Path, devices: Devices) -> tuple[Run,
             shutil.rmtree(folder / "checkpoints")  # It passed an examined step without saving it.
             saved = set()
         if max(run.steps) not in saved:
-            print(f"training {run.entry.name} to step {max(run.steps):,} in {folder}", file=sys.stderr)
-            train_entry(run.entry, run.config, folder, devices, keep=run.steps)
+            print(f"training {entry.name} to step {max(run.steps):,} in {folder}", file=sys.stderr)
+            train_entry(entry, run.config, folder, devices, keep=run.steps)
         try:
-            return load_steps(folder, run.entry, run.config, run.steps)
+            return load_steps(folder, entry, run.config, run.steps)
         except SystemFailure as error:  # Damaged, or written by networks that have changed since.
             raise SystemFailure(f"{error}; to train it again delete {folder}") from error
 
