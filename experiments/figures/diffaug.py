@@ -3,9 +3,9 @@
     python launch.py figure diffaug/fig5
 
 The paper augments CIFAR-10 by translation and cutout for BigGAN. Here fully connected networks learn 8x8 digits. The
-augmentation is a cutout of 4 x 4 pixels, whose grey rectangles are easy to find: digits hardly have any. Pixels count as
-grey up to 0.5, the largest value tried at which the digits themselves have next to no grey squares (0.01 % of their
-pixels). A first version with 0.15 found nothing in samples in which a person sees noisy grey rectangles.
+augmentation is a cutout of 4 x 4 pixels, whose grey rectangles are easy to find: digits hardly have any. Pixels are
+grey up to 0.5, at which 0.01 % of the digits' own pixels lie in grey squares; this was chosen on the data. A first
+version with 0.15 found nothing in samples in which a person sees noisy grey rectangles.
 """
 
 import dataclasses
