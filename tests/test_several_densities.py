@@ -12,6 +12,7 @@ from jaxgan.core.game import TrainState, init_state
 from jaxgan.core.update import make_update
 from jaxgan.data import synthetic
 from jaxgan.data.streams import WindowData
+from jaxgan.training.loop import draw_batches
 
 DENSITIES = synthetic.line(), synthetic.circle()
 CONFIG = r3gan.Config(width=8, batch_size=8, every=2)
@@ -34,7 +35,8 @@ def test_each_copy_is_trained_as_it_would_be_alone(key, k):
     start = init_state(together.game, key)
     after = []
     for experiment, state in ((together, start), (alone, one_of(start, k))):
-        batch = experiment.source.batch(WindowData(), key, jnp.int32(0), jnp.arange(8))
+        count = experiment.game.num_batches
+        batch = draw_batches(experiment.source, count, WindowData(), key, jnp.int32(0), CONFIG.batch_size)
         update = make_update(experiment.game)
         after.append(
             jax.jit(lambda state, update=update, game=experiment.game: update(game.phases, state, batch, key)[0])(state)

@@ -42,7 +42,7 @@ def side_by_side(build: Callable[[Density], Experiment], densities: Sequence[Den
 
     def batch(data: WindowData, key: Array, step: Array, index: Array) -> Batch:
         batches = [experiment.source.batch(data, key, step, index) for experiment in experiments]
-        return {**batches[0], "real": jnp.stack([batch["real"] for batch in batches])}
+        return {**batches[0], "real": jnp.stack([batch["real"] for batch in batches], axis=1)}
 
     def play_all(phase: Phase) -> Phase:
         def loss(state: TrainState, batch: Batch, key: Array) -> tuple[Array, tuple[TrainState, Scalars]]:
@@ -51,7 +51,9 @@ def side_by_side(build: Callable[[Density], Experiment], densities: Sequence[Den
                 value, (after, scalars) = phase.loss(copy, {**batch, "real": real}, key)
                 return value, after.buffers, scalars
 
-            values, buffers, scalars = jax.vmap(play)(state.params, state.buffers, batch["real"])
+            # The batch is the leading axis of the examples [B, n, D], as in all batches.
+            play_each = jax.vmap(play, in_axes=(0, 0, 1))
+            values, buffers, scalars = play_each(state.params, state.buffers, batch["real"])
             # The gradient of the sum in one copy's parameters is that of its own loss.
             after = dataclasses.replace(state, buffers=buffers)
             return values.sum(), (after, {name: scalar.mean() for name, scalar in scalars.items()})
