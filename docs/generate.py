@@ -7,6 +7,7 @@ and from the committed results in benchmarks/results.
 import functools
 import inspect
 import json
+import math
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -103,14 +104,18 @@ def claim_counts() -> str:
 
 
 def claims() -> str:
-    """Returns the table of all claims of the committed results. Results of code that has changed since are stale."""
+    """Returns the table of all claims of the committed results, in their present words. Old results are stale."""
     measured = sorted(results("figures"), key=lambda result: (_arxiv(result["paper"]), result["id"]))
     rows = []
     for result in measured:
         stale = " (stale)" if figures.is_stale(figures.get(result["id"]), result) else ""
         first = f"`{result['id']}`{stale}", f"{result['protocol']['seconds']:,.0f}"
+        texts = {
+            (claim.number, claim.least, claim.most): claim.text for claim in figures.get(result["id"]).build().claims
+        }
         for claim in result["claims"]:
-            text = claim["text"].replace("|", "\\|")
+            bounds = claim.get("least", -math.inf), claim.get("most", math.inf)
+            text = texts.get((claim["number"], *bounds), claim["text"]).replace("|", "\\|")
             holds = "yes" if claim["holds"] else "**no**"
             rows.append((first[0], text, figures.format_bound(claim), figures.format_value(claim), holds, first[1]))
             first = "", ""
