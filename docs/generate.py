@@ -103,6 +103,12 @@ def claim_counts() -> str:
     return f"{sum(claim['holds'] for claim in claims)} of {len(claims)} claims hold"
 
 
+def stale_counts() -> str:
+    """Returns how many results are stale, in words."""
+    stale = [figures.is_stale(figures.get(result["id"]), result) for result in results("figures")]
+    return f"{sum(stale)} of {len(stale)} results are stale"
+
+
 def claims() -> str:
     """Returns the table of all claims of the committed results, in their present words. Old results are stale."""
     measured = sorted(results("figures"), key=lambda result: (_arxiv(result["paper"]), result["id"]))
@@ -211,6 +217,7 @@ REGIONS: dict[str, Callable[[], str]] = {
     "counts": counts,
     "methods": methods,
     "claim_counts": claim_counts,
+    "stale_counts": stale_counts,
     "claims": claims,
     "figure_conditions": figure_conditions,
     "images": images,
