@@ -531,6 +531,20 @@ def test_figures_are_made_side_by_side(capsys, tmp_path):
     assert "1 of 2 figures could not be made" in err
 
 
+def test_long_figures_are_left_out_unless_asked_for(capsys, tmp_path, monkeypatch):
+    short = figures.get("gan/saturation")
+    register = {"a/short": short, "a/long": dataclasses.replace(figures.get("lsgan/fig1"), id="a/long", minutes=16)}
+    monkeypatch.setattr(figures, "entries", lambda: register)
+    code, out, err = run(capsys, "figure", "all", "--workdir", tmp_path, "--json")
+    assert (code, [result["id"] for result in json.loads(out)]) == (0, ["gan/saturation"])
+    assert "left out, because they take over 15 min each: a/long" in err
+    assert "1 of 1 figures made" in err
+    code, out, err = run(capsys, "figure", "all", "--long", "--workdir", tmp_path, "--json")
+    assert (code, len(json.loads(out))) == (0, 2)
+    assert "left out" not in err
+    assert "2 of 2 figures made" in err
+
+
 def test_the_package_imports_without_the_data_libraries_and_without_using_a_device():
     heavy = "tensorflow_datasets", "grain", "sklearn", "orbax", "matplotlib"
     text = (

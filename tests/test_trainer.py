@@ -94,6 +94,12 @@ def test_sigkill_during_a_save_loses_only_steps_that_were_not_saved(tmp_path, st
     assert not list(tmp_path.glob("run/checkpoints/*tmp*"))
 
 
+def test_a_checkpoint_is_due_after_some_time_whatever_the_period(tmp_path, monkeypatch):
+    monkeypatch.setattr(trainer, "SAVE_SECONDS", 0.0)
+    train(tmp_path, log_every=2, sample_every=10, evaluate_every=10, save_every=10)
+    assert {path.name for path in (tmp_path / "checkpoints").glob("[0-9]*")} == {"6", "8", "10"}
+
+
 def test_a_second_trainer_is_refused(start_training):
     start_training()
     second = start_training(wait=False)

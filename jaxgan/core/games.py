@@ -134,12 +134,13 @@ def _reserved_key(key: Array, n: int) -> Array:
     return jax.random.fold_in(key, np.uint32(2**32 - 1 - n))
 
 
-def unrolled(game: Game, k: int) -> Game:
+def unrolled(game: Game, k: int, differentiate: bool = True) -> Game:
     """Returns the game whose generator trains against the discriminator after `k` further updates (Metz et al. 2016).
 
     The updates use the discriminator's optimizer and its current state, one batch and one draw of noise, and the
-    generator's gradient passes through them. The discriminator itself, which must have exactly one phase, trains as
-    before. Adam needs `eps_root` above 0 here: where a gradient is 0 the derivative of its update is infinite.
+    generator's gradient passes through them, unless `differentiate` is False. The discriminator itself, which must have
+    exactly one phase, trains as before. Adam needs `eps_root` above 0 here: where a gradient is 0 the derivative of its
+    update is infinite.
     """
     if k == 0:
         return game
@@ -156,7 +157,7 @@ def unrolled(game: Game, k: int) -> Game:
 
         params = {name: state.params[name] for name in player.networks}
         (params, _), _ = jax.lax.scan(d_update, (params, state.opt_state["discriminator"]), length=k)
-        return state.with_params(**params)
+        return state.with_params(**(params if differentiate else jax.lax.stop_gradient(params)))
 
     def unroll(phase: Phase) -> Phase:
         def loss(state: TrainState, batch: Batch, key: Array):

@@ -46,6 +46,7 @@ from jaxgan.training.transfer import Start
 from jaxgan.training.workdir import Identity, WorkDir, check_claim, has_progress, versions
 
 DISPATCH_SECONDS = 0.5  # work per dispatch: long enough to hide its cost, short enough to stop promptly
+SAVE_SECONDS = 180.0  # A checkpoint is due after so long, whatever `save_every`.
 PROFILED_STEPS = 50
 EVALUATION_SAMPLES = 2_000  # per evaluation while training
 MISSING_DATA_SECONDS = 1.0  # in which missing data are found, so that nothing is compiled without them
@@ -157,6 +158,7 @@ class Trainer:
         self.carry = devices.replicate(LoopState(state, devices.put_replicated(accumulator)))
         self.stopped_by = self.stop_signal()
         self.warned_of_losses = False
+        self.saved_at = time.monotonic()
 
     def _restore(self, loop: TrainLoop, name: str, stack: contextlib.ExitStack) -> Checkpoint | None:
         """Opens the checkpoints, and returns the newest good one if there is any."""
@@ -213,8 +215,14 @@ class Trainer:
                 self.monitor.report(devices.local_copy(self.carry.state), self.step, accumulator.means(), is_last)
             accumulator = self.zeros
             self.carry = self.carry._replace(accumulator=devices.replicate(devices.put_replicated(self.zeros)))
-        if is_last or self.stopped_by or self.step in self.keep or self.step % config.save_every == 0:
+        is_due = self.step in self.keep or self.step % config.save_every == 0 or self._save_is_overdue()
+        if is_last or self.stopped_by or is_due:
             self.checkpoints.save(devices.unreplicate(self.carry.state), accumulator.to_json())
+            self.saved_at = time.monotonic()
+
+    def _save_is_overdue(self) -> bool:
+        """Returns whether the last checkpoint is `SAVE_SECONDS` old. Several processes save at the same steps only."""
+        return jax.process_count() == 1 and time.monotonic() - self.saved_at > SAVE_SECONDS
 
     def _warn_of_large_losses(self, accumulator: ScalarAccumulator) -> None:
         """Warns once if the mean of a loss is beyond `LARGE_LOSS`."""
