@@ -40,6 +40,11 @@ class EvaluatedSamples:
         """The Inception network's features and logits of the samples."""
         return inception.features(self.samples, self.reference.inception_weights)
 
+    @functools.cached_property
+    def clean_inception(self) -> Features:
+        """The same with the samples resized as clean-fid does."""
+        return inception.features(self.samples, self.reference.inception_weights, clean=True)
+
     @property
     def predicted_classes(self) -> np.ndarray:
         """The feature classifier's class of each sample, int [N]."""
