@@ -35,7 +35,13 @@ from jaxgan.training.loop import LoopInputs, LoopState, build_loop, run_key
 TESTBEDS = ("dirac", "ring", "grid", "swiss_roll", "digits", "digits_conv")
 METHODS = ("minimax", "non_saturating", "wgan", "wgan_gp", "r3gan")
 # Files that register many methods by one build function. One method stands for all; test_terms.py tests their terms.
-REPRESENTATIVES = {"experiments.conditionings": "reacgan", "experiments.regularisers": "lecam"}
+REPRESENTATIVES = {
+    "experiments.conditionings": "reacgan",
+    "experiments.regularisers": "lecam",
+    "experiments.energy": "began",
+    "experiments.several": "cogan",
+    "experiments.vae": "vaegan",
+}
 
 
 def is_represented(name: str) -> bool:

@@ -43,7 +43,8 @@ def _networks(run: Run, member: int) -> _Networks:
     """Raises UserError if the run has other networks, or networks with inputs other than latents and labels."""
     networks = {network.name: network for network in run.experiment.game.networks}
     pair = [networks.get("generator"), networks.get("discriminator")]
-    if None in pair or run.experiment.latent is None or any(set(n.extra_inputs) - {LABEL} for n in pair):
+    known = None not in pair and run.experiment.latent is not None and len(pair[1].inputs) == 1
+    if not known or any(set(network.extra_inputs) - {LABEL} for network in pair):
         raise UserError(f"{run.entry.name} does not have one generator and one discriminator without further inputs")
     call = lambda network, x, labels: run.network(network.name, member)(x, *([labels] if network.extra_inputs else []))
     return _Networks(
