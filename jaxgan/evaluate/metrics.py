@@ -195,6 +195,12 @@ def clean_fid(s: EvaluatedSamples) -> MetricResult:
     return MetricResult({_inception_name("clean_fid", "clean_fd_inception", s): distance}, real.protocol)
 
 
+def fd_dinov2(s: EvaluatedSamples) -> MetricResult:
+    """Fréchet distance on DINOv2."""
+    real = s.reference.dinov2_features
+    return MetricResult({"fd_dinov2": frechet_distance(real.moments, moments([s.dinov2]))}, real.protocol)
+
+
 METRICS: dict[str, Metric] = {
     "fd": fd,
     "kd": kd,
@@ -213,6 +219,7 @@ METRICS: dict[str, Metric] = {
     "kid": kid,
     "is": inception_score_metric,
     "clean_fid": clean_fid,
+    "fd_dinov2": fd_dinov2,
     "prdc_inception": inception_precision_recall,
 }
 
