@@ -68,7 +68,7 @@ def with_labelled(source: Source, labels: int, classes: int) -> Source:
         drawn = source.batch(WindowData(arrays), key, step, index)
         return drawn | {"labelled": labelled, "labelled_label": jnp.asarray(image_labels)[at]}
 
-    return Source(constant_window(load), batch)
+    return source._replace(windows=constant_window(load), batch=batch)
 
 
 def semi_supervised(unlabelled: float) -> Term:

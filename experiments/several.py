@@ -172,7 +172,8 @@ def unpaired(source: sources.Source) -> sources.Source:
         other = source.batch(data, jax.random.fold_in(key, 1), step, index)["real"]
         return drawn | {"real": jnp.concatenate([drawn["real"], -other], axis=2)}
 
-    return sources.Source(sources.constant_window(lambda: sources.in_memory_arrays(source)), batch)
+    windows = sources.constant_window(lambda: sources.in_memory_arrays(source))
+    return source._replace(windows=windows, batch=batch)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -24,6 +24,11 @@ class Benchmark:
     data_dir: Path | None = None  # where TFDS data sets are; $JAXGAN_DATA_DIR or ~/tensorflow_datasets by default
     devices: int = 1  # how many devices to train on
 
+    @property
+    def kept(self) -> str:
+        """What Ctrl-C leaves."""
+        return f"methods that were measured are kept in {self.workdir}, and the same command continues"
+
     def run(self) -> None:
         """Runs what is missing and prints the table."""
         from jaxgan.reports import benchmark

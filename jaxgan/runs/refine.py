@@ -17,7 +17,7 @@ from jaxgan.core.game import LABEL
 from jaxgan.core.terms import logits_of
 from jaxgan.errors import UserError
 from jaxgan.runs.run import Run
-from jaxgan.training.sampling import cyclic_labels, to_uint8
+from jaxgan.training.sampling import cyclic_labels
 
 CHUNK = 64  # samples per call
 
@@ -63,7 +63,7 @@ def _draw(
     for start in range(0, n, CHUNK):
         keys = prng.example_keys(jax.random.key(seed), start + jnp.arange(CHUNK))
         chunks.append(draw(keys, np.resize(labels[start : start + CHUNK], CHUNK)))
-    return to_uint8(np.concatenate(jax.device_get(chunks))[:n])
+    return run.experiment.output.postprocess(np.concatenate(jax.device_get(chunks))[:n])
 
 
 def sample_truncated(
@@ -155,7 +155,7 @@ def sample_rejected(
                 break
         else:
             raise UserError(f"almost no sample of {run.entry.name} is accepted; use a larger share than {share}")
-    return to_uint8(kept)
+    return run.experiment.output.postprocess(kept)
 
 
 def langevin(key: Array, z: Array, critic: Critic, steps: int, step_size: float) -> Array:
