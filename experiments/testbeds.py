@@ -150,6 +150,19 @@ class ImageSet(Testbed):
             dcgan.Discriminator(config.width, self.base, batch_norm, classes=classes),
         )
 
+    def with_head(
+        self, config: Config, head: nn.Module | None = None, classes: int = 0, spectral: bool = True
+    ) -> Networks:
+        """Returns a generator, and a discriminator without batch norm that ends in `head`, if there is one.
+
+        With `classes` > 0 the generator receives labels. With `spectral` the discriminator has spectral norm.
+        """
+        size, _, channels = self.target.shape
+        return (
+            dcgan.Generator(size, channels, config.width, self.base, classes=classes),
+            dcgan.Discriminator(config.width, self.base, norm=False, spectral=spectral, head=head),
+        )
+
     def resnets(self, config: Config, **options: Any) -> Networks:
         """Returns SN-GAN's residual networks, the generator twice as wide; `options` go to both."""
         size, _, channels = self.target.shape
@@ -179,6 +192,24 @@ class ImageSet(Testbed):
             "dtype": compute_dtype(config),
         }
         return super().two_player(config, loss, g_optimizer, d_optimizer, **image_options | options)
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class DenseImageSet(ImageSet):
+    """Labelled images with fully connected networks of two hidden layers."""
+
+    convolutional: bool = False
+
+    def default_networks(self, config: Config, batch_norm: bool) -> Networks:
+        """Returns networks without batch norm."""
+        return self.with_head(config, spectral=False)
+
+    def with_head(
+        self, config: Config, head: nn.Module | None = None, classes: int = 0, spectral: bool = True
+    ) -> Networks:
+        """Returns a generator and a discriminator, see `ImageSet.with_head`."""
+        generator = mlp.Generator(self.target.shape, config.width, depth=2, out=jnp.tanh, classes=classes)
+        return generator, mlp.Critic(config.width, depth=2, spectral=spectral, head=head)
 
 
 def compute_dtype(config: ImageConfig) -> Any:
@@ -254,6 +285,19 @@ DIGITS = image_set(
     shape=(8, 8, 1),
     base=2,
     defaults={**PERIODS, "steps": 3_000, "batch_size": 64, "latent": 32, "width": 32},
+)
+DENSE_DIGITS = DenseImageSet(
+    name="digits",
+    dataset="1,797 handwritten digits, 8x8",
+    target=DIGITS.target,
+    base=2,
+    defaults={
+        "steps": 10_000,
+        **dict.fromkeys(("sample_every", "evaluate_every", "save_every"), 5_000),
+        "batch_size": 64,
+        "latent": 32,
+        "width": 128,
+    },
 )
 MNIST = image_set(
     name="mnist",

@@ -171,7 +171,7 @@ def test_parzen_of_training_images_equals_its_baseline():
 def test_only_metrics_on_the_published_weights_are_called_fid_kid_and_inception_score(monkeypatch, sha256, names):
     calls = []
 
-    def features(images, weights):
+    def features(images, weights, clean=False):
         calls.append(len(images))
         flat = images.reshape(len(images), -1)
         return Features(flat[:, 10:16] / np.float32(255), flat[:, 10:20] / np.float32(100))
@@ -253,3 +253,34 @@ def test_the_reference_set_reads_images_on_disk(pixel_classifier):
     on_disk = DiskDataset(data.name, data.shape, data.classes, len(data), lambda indices: None, lambda: data)
     values = measure("fd", data.images, lambda split: on_disk).values
     assert values["fd_digits"] == pytest.approx(0.0, abs=1e-6)
+
+
+def test_intra_class_distance_is_the_mean_over_classes(pixel_classifier):
+    real, fake = load_split("train"), load_split("test")
+    values = measure("intra_fd", fake.images, labels=fake.labels).values
+    distances = []
+    for label in range(10):
+        a, b = (pixel_classifier.features_and_logits(x.images[x.labels == label])[0] for x in (real, fake))
+        covs = np.cov(np.float64(a), rowvar=False), np.cov(np.float64(b), rowvar=False)
+        cross = np.diag(np.sqrt(np.linalg.eigvals(covs[0] @ covs[1]).real.clip(0)))
+        distances.append(np.sum((a.mean(0) - b.mean(0)) ** 2) + np.trace(covs[0] + covs[1] - 2 * cross))
+    assert values["intra_fd_digits"] == pytest.approx(np.mean(distances), rel=1e-3)
+    assert values["worst_intra_fd_digits"] == pytest.approx(max(distances), rel=1e-3)
+
+
+def test_the_classification_accuracy_score_trains_on_samples(monkeypatch):
+    recipe = classifier.TrainingRecipe(images=12_800, width=8, features=32)
+    monkeypatch.setattr(classifier, "RECIPE", recipe)
+    data = load_split("train")
+    good = measure("cas", data.images, labels=data.labels).values
+    assert good["cas"] == pytest.approx(good["cas_of_training_images"], abs=0.02)
+    assert min(good["cas"], good["cas_reverse"]) > 0.8
+    wrong = measure("cas", data.images, labels=(data.labels + 1) % 10).values
+    assert max(wrong["cas"], wrong["cas_reverse"]) < 0.2
+
+
+def test_vendi_and_copying_compare_with_real_images(pixel_classifier):
+    train, test = load_split("train").images, load_split("test").images
+    assert measure("vendi", train[:200].repeat(2, 0)).values["vendi"] < 10
+    assert measure("copying", train[:300]).values["c_t"] < -3
+    assert abs(measure("copying", test[:400]).values["c_t"]) < 3

@@ -17,6 +17,7 @@ import jax
 import tyro
 
 from jaxgan.cli import unforeseen
+from jaxgan.cli.benchmark import Benchmark
 from jaxgan.cli.explore import Data, List, Show
 from jaxgan.cli.figure import Figure, Report
 from jaxgan.cli.measure import Evaluate, Sample, sample_command
@@ -56,6 +57,7 @@ VERBS: dict[str, type] = {
     "evaluate": Evaluate,
     "sample": Sample,
     "figure": Figure,
+    "benchmark": Benchmark,
     "report": Report,
     "bench": Bench,
     "data": Data,

@@ -7,15 +7,16 @@ import sys
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import tyro
 
 from jaxgan.cli import formatting
 from jaxgan.cli.output import announce_folder, check_writable
 from jaxgan.cli.train import from_setting_fields, setting_fields, use_data_dir
-from jaxgan.errors import SystemFailure
+from jaxgan.errors import SystemFailure, UserError
 from jaxgan.io import atomic
 from jaxgan.render import pictures
-from jaxgan.runs.run import load, read_config
+from jaxgan.runs.run import Run, load, read_config
 from jaxgan.settings import setting
 from jaxgan.training.sampling import EvaluationSettings, SampleSettings
 
@@ -118,6 +119,9 @@ class Sample(SampleSettings):
     workdir: tyro.conf.Positional[Path]
     classes: tuple[int, ...] = setting((), "classes to draw from, in turn; all by default", low=0)
     out: Path | None = None  # .npz, or .png, .gif, .webp, .wav, .txt as the samples allow; in WORKDIR by default
+    truncate: float | None = None  # draw entries of normal latents again that are beyond this number
+    accept: float | None = None  # share of samples that the discriminator accepts, such as 0.2 (DRS)
+    langevin: int = setting(0, "steps of Langevin dynamics on the latents (DDLS)", low=0)
 
     def run(self, **options: Any) -> None:
         """Writes the samples; `options` are those of the experiment."""
@@ -129,12 +133,27 @@ class Sample(SampleSettings):
         announce_folder(out)
         run = load(self.workdir)
         labels = [self.classes[i % len(self.classes)] for i in range(self.n)] if self.classes else None
-        samples = run.sample(self.n, self.seed, self.member, labels, **options)
+        samples = self._draw(run, labels, options)
         try:
             output.write(samples, out)
         except OSError as error:
             raise SystemFailure(f"cannot write {out}: {error.strerror}") from error
         print(f"{out}: {self.n} samples of {run.entry.name} at step {run.step}")
+
+    def _draw(self, run: Run, labels: list[int] | None, options: dict[str, Any]) -> np.ndarray:
+        from jaxgan.runs import refine
+
+        chosen = {"--truncate": self.truncate, "--accept": self.accept, "--langevin": self.langevin or None}
+        if len(given := [flag for flag, value in chosen.items() if value is not None]) > 1:
+            raise UserError(f"{' and '.join(given)} cannot be combined; use one of them")
+        where = {"seed": self.seed, "member": self.member, "labels": labels}
+        if self.truncate is not None:
+            return refine.sample_truncated(run, self.n, self.truncate, **where)
+        if self.accept is not None:
+            return refine.sample_rejected(run, self.n, self.accept, **where)
+        if self.langevin:
+            return refine.sample_langevin(run, self.n, self.langevin, **where)
+        return run.sample(self.n, self.seed, self.member, labels, **options)
 
 
 def sample_command(arguments: list[str]) -> Any:

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from jaxgan.errors import UserError
-from jaxgan.evaluate import inception
+from jaxgan.evaluate import dinov2, inception
 from jaxgan.evaluate.reference import ReferenceSet
 from jaxgan.networks.inception import Features
 
@@ -39,6 +39,16 @@ class EvaluatedSamples:
     def inception(self) -> Features:
         """The Inception network's features and logits of the samples."""
         return inception.features(self.samples, self.reference.inception_weights)
+
+    @functools.cached_property
+    def clean_inception(self) -> Features:
+        """The same with the samples resized as clean-fid does."""
+        return inception.features(self.samples, self.reference.inception_weights, clean=True)
+
+    @functools.cached_property
+    def dinov2(self) -> np.ndarray:
+        """DINOv2's features of the samples."""
+        return dinov2.features(self.samples, self.reference.dinov2_weights)
 
     @property
     def predicted_classes(self) -> np.ndarray:

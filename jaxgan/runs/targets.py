@@ -131,6 +131,7 @@ class Target:
             preview_count=self.preview_count,
             classes=self.classes if conditional else 0,
             data=self.data,
+            latent=latent,
         )
 
 

@@ -93,6 +93,7 @@ class Experiment:
         data: split name -> the real images that samples are compared with, if there are any.
         sample_options: None, or a frozen dataclass of `setting` fields with the default options of `sample`, such as a
             truncation, or which of several generators to use.
+        latent: example keys -> the input of the network "generator" from which `sample` draws, if that is what it does.
     """
 
     game: Game
@@ -104,3 +105,4 @@ class Experiment:
     classes: int = 0
     data: Callable[[str], ImageData] | None = None
     sample_options: Any = None
+    latent: Callable[[Array], Array] | None = None
