@@ -7,6 +7,7 @@ import dataclasses
 import functools
 import math
 import numbers
+import os
 import types
 import typing
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ import numpy as np
 from jaxgan.errors import UserError
 
 INT32_MAX = 2**31 - 1
+NAME_MAX = 255  # bytes of the name of a file or folder, on all common file systems
 TYPE_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "text", Path: "a path"}
 
 
@@ -86,6 +88,8 @@ def _check_value(name: str, value: Any, annotation: Any, metadata: Mapping[str, 
         raise UserError(f"{name} {value!r} must be {TYPE_NAMES[annotation]}")
     if isinstance(value, str | Path) and "\0" in str(value):
         raise UserError(f"{name} {str(value)!r} contains a NUL byte, which no name can have")
+    if isinstance(value, Path) and any(len(os.fsencode(part)) > NAME_MAX for part in value.parts):
+        raise UserError(f"{name} {str(value)[:40]}... contains a name of more than {NAME_MAX} bytes; shorten it")
     if annotation in (int, float):
         _check_range(name, value, annotation, metadata)
 

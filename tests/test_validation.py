@@ -139,6 +139,7 @@ OWN = "train dcgan/own"
         ("data /no/where --size 8", "the folder /no/where does not exist"),
         ("list --max-minutes nan", "max_minutes nan must be a finite number"),
         ("evaluate a\0b", "contains a NUL byte"),
+        ("sample " + "x" * 300, "a name of more than 255 bytes"),
         ("report nowhere", "nowhere does not exist or is not a folder"),
         ("bench nothing_like_it", "no benchmark 'nothing_like_it'"),
         ("bench loop --tiny --json /proc/none/x.json", "cannot be written"),

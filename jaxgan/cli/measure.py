@@ -3,6 +3,7 @@
 import dataclasses
 import errno
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any, ClassVar
@@ -158,7 +159,7 @@ class Sample(SampleSettings):
 
 def sample_command(arguments: list[str]) -> Any:
     """Returns the options of `sample WORKDIR`: those of `Sample`, and the sampling options of the run's experiment."""
-    if not arguments or not (Path(arguments[0]) / "config.json").exists():
+    if not arguments or not os.path.exists(os.path.join(arguments[0], "config.json")):  # Path raises for long names.
         return Sample
     entry, config = read_config(Path(arguments[0]))
     defaults = entry.build(config).sample_options
