@@ -84,10 +84,10 @@ def _make_inputs(workload: Workload, state: TrainState) -> Inputs:
     buffers = jax.tree.map(np.float64, state.buffers)
     for collection in buffers["discriminator"].get("spectral", {}).values():
         for name in collection:
-            layer, kernel, kind = name.split("/")
+            layer, kind = name.split("/")
             # The fixed point of power iteration: the two sides need not run their passes in the same order.
             if kind == "u":
-                matrix = params["discriminator"][layer][kernel]
+                matrix = params["discriminator"][layer]["kernel"]
                 collection[name] = np.linalg.svd(matrix.reshape(-1, matrix.shape[-1]), full_matrices=False)[2][:1]
     keys = prng.as_example_keys(PENALTY_KEY, workload.batch)
     noise = None

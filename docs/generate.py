@@ -7,6 +7,7 @@ and from the committed results in benchmarks/results.
 import functools
 import inspect
 import json
+import math
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -102,15 +103,25 @@ def claim_counts() -> str:
     return f"{sum(claim['holds'] for claim in claims)} of {len(claims)} claims hold"
 
 
+def stale_counts() -> str:
+    """Returns how many results are stale, in words."""
+    stale = [figures.is_stale(figures.get(result["id"]), result) for result in results("figures")]
+    return f"{sum(stale)} of {len(stale)} results are stale"
+
+
 def claims() -> str:
-    """Returns the table of all claims: the texts from the code, the numbers from the committed results."""
+    """Returns the table of all claims of the committed results, in their present words. Old results are stale."""
     measured = sorted(results("figures"), key=lambda result: (_arxiv(result["paper"]), result["id"]))
     rows = []
     for result in measured:
-        registered = figures.get(result["id"]).build().claims
-        first = f"`{result['id']}`", f"{result['protocol']['seconds']:,.0f}"
-        for claim, now in zip(result["claims"], registered, strict=True):
-            text = now.text.replace("|", "\\|")
+        stale = " (stale)" if figures.is_stale(figures.get(result["id"]), result) else ""
+        first = f"`{result['id']}`{stale}", f"{result['protocol']['seconds']:,.0f}"
+        texts = {
+            (claim.number, claim.least, claim.most): claim.text for claim in figures.get(result["id"]).build().claims
+        }
+        for claim in result["claims"]:
+            bounds = claim.get("least", -math.inf), claim.get("most", math.inf)
+            text = texts.get((claim["number"], *bounds), claim["text"]).replace("|", "\\|")
             holds = "yes" if claim["holds"] else "**no**"
             rows.append((first[0], text, figures.format_bound(claim), figures.format_value(claim), holds, first[1]))
             first = "", ""
@@ -202,10 +213,23 @@ def performance_conditions() -> str:
     return _conditions(results("cpu"))
 
 
+# Faults.
+
+
+def faults() -> str:
+    """Returns the counts of the campaign of faults."""
+    result = results("faults")
+    kinds = ("kills", "damages", "full disks", "bad commands", "lost", "silent", "traceback")
+    counts = table(kinds, [[f"{result[kind]:,}" for kind in kinds]])
+    minutes = f"{result['minutes']:g} minutes, seed {result['seed']}"
+    return f"{counts}\n\n`{result['command']}`; {minutes}; {_conditions([result])}."
+
+
 REGIONS: dict[str, Callable[[], str]] = {
     "counts": counts,
     "methods": methods,
     "claim_counts": claim_counts,
+    "stale_counts": stale_counts,
     "claims": claims,
     "figure_conditions": figure_conditions,
     "images": images,
@@ -213,6 +237,7 @@ REGIONS: dict[str, Callable[[], str]] = {
     "toys": toys,
     "toy_conditions": toy_conditions,
     "performance_conditions": performance_conditions,
+    "faults": faults,
     "steps": lambda: tables.steps_table(results("cpu")),
     "penalties": lambda: tables.prices_table(results("cpu")),
     "other_measurements": lambda: tables.own_table(results("cpu")),

@@ -9,10 +9,12 @@ as in the authors' Torch code, and the number of halvings follows from the image
 """
 
 import dataclasses
+from typing import Literal
 
 from experiments import gan, testbeds
 from experiments.testbeds import CIFAR10, DIGITS, MNIST, Testbed
 from jaxgan.core import losses
+from jaxgan.data.folders import MAX_SIZE
 from jaxgan.runs.registry import register
 from jaxgan.training.experiment import Experiment, setting
 
@@ -33,8 +35,8 @@ class OwnConfig(Config):
     """DCGAN on a user's images."""
 
     data: str = setting("cifar10", "a folder of images, or the name of a TFDS data set")
-    size: int = setting(32, "side of the square that images are cropped and resized to, in pixels")
-    channels: int = setting(3, "channels of the images, 1 or 3", low=1, high=3)
+    size: int = setting(32, "side of the square that images are cropped and resized to, in pixels", high=MAX_SIZE)
+    channels: Literal[1, 3] = setting(3, "channels of the images")
 
 
 @testbeds.register_on(

@@ -39,8 +39,8 @@ class Config(experiment.Config):
     batch_size: int = 100
     log_every: int = 100
     latent: int = setting(100, "dimensions of z")
-    width: int = setting(1200, "units of a hidden layer of the generator")
-    units: int = setting(240, "units of a hidden layer of the discriminator; each is the maximum of five")
+    width: int = setting(1200, "units of a hidden layer of the generator", low=6)
+    units: int = setting(240, "units of a hidden layer of the discriminator; each is the maximum of five", low=5)
     lr: float = setting(0.1, "initial learning rate")
     lr_decay: float = setting(1.000004, "the learning rate is divided by this at each step, down to 1e-6")
     momentum: float = setting(0.5, "initial momentum")

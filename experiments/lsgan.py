@@ -15,6 +15,7 @@ import functools
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from experiments import testbeds
@@ -22,6 +23,7 @@ from experiments.testbeds import CIFAR10, DIGITS, MNIST, ImageSet
 from jaxgan.core import losses, prng
 from jaxgan.core.losses import AdversarialLoss
 from jaxgan.data import synthetic
+from jaxgan.data.synthetic import Density
 from jaxgan.networks import mlp
 from jaxgan.runs import registry, targets
 from jaxgan.training import experiment
@@ -30,6 +32,8 @@ from jaxgan.training.experiment import Experiment, setting
 PAPER = "Mao et al. 2016, arXiv 1611.04076"
 SHOWS = "least squares in place of cross-entropy"
 RING = synthetic.ring(radius=1.0, std=0.01, scale=1.0)
+# The ring of the authors' script: the first of its eight modes has double weight.
+UNEVEN_RING = synthetic.gaussian_mixture(np.concatenate([RING.modes, RING.modes[:1]]), RING.std)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -46,11 +50,13 @@ class Config(experiment.Config):
     b1: float = setting(0.5, "beta1 of Adam")
 
 
-def build_ring(loss: AdversarialLoss, config: Config) -> Experiment:
-    """Returns the experiment of a loss on the ring, without batch norm, penalty or moving average."""
+def build_ring(
+    loss: AdversarialLoss, config: Config, density: Density = RING, simultaneous: bool = False
+) -> Experiment:
+    """Returns the experiment of a loss on a ring, without batch norm, penalty or moving average."""
     kernel_init = jax.nn.initializers.orthogonal(config.gain)
     layers = {"width": config.width, "depth": 2, "activation": jnp.tanh, "kernel_init": kernel_init}
-    return targets.density(RING).two_player(
+    return targets.density(density).two_player(
         config,
         mlp.Generator((2,), **layers),
         mlp.Critic(**layers),
@@ -58,6 +64,7 @@ def build_ring(loss: AdversarialLoss, config: Config) -> Experiment:
         prng.normal_latent(config.latent),
         g_optimizer=optax.adam(config.g_lr, config.b1),
         d_optimizer=optax.adam(config.d_lr, config.b1),
+        simultaneous=simultaneous,
     )
 
 

@@ -32,7 +32,11 @@ PAPER = "Miyato & Koyama 2018, arXiv 1802.05637"
 def build(testbed: ImageSet, config: sngan.Config) -> Experiment:
     """Each fake is given to the critic with the label that it was generated for."""
     networks = testbed.resnets(config, classes=testbed.classes)
-    optimizers = sngan.adam_pair(config)
     return testbed.two_player(
-        config, losses.hinge, *optimizers, networks=networks, n_critic=config.n_critic, conditional=True
+        config,
+        losses.hinge,
+        *sngan.adam_pair(config),
+        networks=networks,
+        conditional=True,
+        **sngan.schedule(config),
     )

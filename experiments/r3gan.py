@@ -3,7 +3,8 @@
     python launch.py train r3gan/digits
     python launch.py figure r3gan/toy2d
 
-A relativistic loss that pairs each real with a fake, and both zero-centred gradient penalties at every step. According
+A relativistic loss that pairs each real with a fake, and both zero-centred gradient penalties at every step. As in the
+authors' code, each player's update draws reals of its own. According
 to appendix E, lazily applied penalties fail on small problems. They do not in r3gan/toy2d, with the networks and
 settings of our testbeds (the paper gives none) after 10,000 steps: the grid loses a few modes, the ring, the line and
 the circle lose none.
@@ -51,4 +52,5 @@ def build(testbed: Testbed, config: Config) -> Experiment:
         penalty=penalties.r1_r2,
         penalty_weight=config.gamma,
         penalty_every=config.every,
+        g_batches=(1,),
     )

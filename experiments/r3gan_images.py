@@ -5,7 +5,8 @@
     python launch.py train r3gan/cifar10
 
 During a burn-in, along half a cosine, the learning rates and gamma fall, and Adam's beta2 and the half-life of the
-averaged generator rise. Differences from the paper:
+averaged generator rise. As in the authors' code, bfloat16 leaves the 4x4 stages in float32, and each player's update
+draws reals of its own. Differences from the paper:
 - It augments as StyleGAN2-ADA does, which `--augment ada` selects; by default DiffAugment is applied at full strength.
 - It trains on 250 million images of CIFAR-10; here training ends with the burn-in, after 20 million.
 - Its Stacked MNIST is 32 pixels wide and takes four stages; here it is 28 pixels wide and takes three.
@@ -36,7 +37,7 @@ class Config(testbeds.ImageConfig):
     batch_size: int = 512
     latent: int = 64
     width: int = setting(768, "channels between the residual blocks")
-    blocks: int = setting(2, "residual blocks per resolution")
+    blocks: int = setting(2, "residual blocks per resolution", high=100)
     groups: int = setting(96, "groups of the 3x3 convolutions; must divide twice the width")
     conditional: bool = setting(False, "give both networks the class labels")
     burn_in: float = setting(20e6, "images after which all scheduled settings have their final values")
@@ -101,6 +102,7 @@ def build(testbed: ImageSet, config: Config) -> Experiment:
         )
     widths = (config.width,) * (1 + dcgan.num_halvings(size, testbed.base))
     classes = testbed.classes if config.conditional else 0
+    dtype = testbeds.compute_dtype(config)
     over_images = lambda first, last: cosine(first, last, config.burn_in)
     over_updates = lambda first, last: optim.in_images(over_images(first, last), config.batch_size)
     adam = lambda lr: optax.inject_hyperparams(optax.adam)(
@@ -112,11 +114,13 @@ def build(testbed: ImageSet, config: Config) -> Experiment:
         adam(config.g_lr),
         adam(config.d_lr),
         networks=(
-            r3gan.Generator(channels, widths, config.blocks, config.groups, testbed.base, classes),
-            r3gan.Discriminator(widths, config.blocks, config.groups, classes),
+            r3gan.Generator(channels, widths, config.blocks, config.groups, testbed.base, classes, dtype),
+            r3gan.Discriminator(widths, config.blocks, config.groups, classes, dtype),
         ),
+        dtype=None,  # The networks themselves know which of their stages compute in bfloat16.
         conditional=config.conditional,
         penalty=penalties.r1_r2,
         penalty_weight=over_updates(config.gamma, config.last_gamma),
+        g_batches=(1,),
         ema=optim.ema_decay(over_images(0.0, config.ema_half_life), config.batch_size),
     )

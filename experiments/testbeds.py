@@ -5,8 +5,8 @@ A paper's file states its loss, optimizers and settings once and registers them 
 
 import dataclasses
 import functools
+import warnings
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, Literal
 
 import flax.linen as nn
@@ -19,7 +19,7 @@ from jaxgan.core.games import Latent
 from jaxgan.core.losses import AdversarialLoss
 from jaxgan.data import datasets, sources, synthetic
 from jaxgan.data.digits import digits
-from jaxgan.data.folders import load_folder
+from jaxgan.data.folders import find_folder, load_folder
 from jaxgan.data.sources import Source
 from jaxgan.errors import UserError
 from jaxgan.evaluate.digits_svm import class_balance
@@ -38,7 +38,7 @@ class Config(experiment.Config):
 
     latent: int = setting(2, "dimensions of z")
     width: int = setting(128, "units of a hidden layer, or channels at the largest resolution")
-    ema_half_life: float = setting(20_000.0, "half-life of the averaged generator, in images")
+    ema_half_life: float = setting(20_000.0, "half-life of the averaged generator, in images; 0 keeps no average")
     g_lr: float = setting(1e-3, "learning rate of the generator")
     d_lr: float = setting(1e-3, "learning rate of the discriminator")
 
@@ -121,6 +121,7 @@ class Testbed:
             **options: Arguments of `Target.two_player` and `games.two_player`.
         """
         generator, discriminator = networks or self.default_networks(config, batch_norm)
+        ema = optim.ema_decay(config.ema_half_life, config.batch_size) if config.ema_half_life else None
         return self.target.two_player(
             config,
             generator,
@@ -130,7 +131,7 @@ class Testbed:
             g_optimizer=g_optimizer,
             d_optimizer=d_optimizer,
             convolutional=self.convolutional,
-            **{"ema": optim.ema_decay(config.ema_half_life, config.batch_size), **options},
+            **{"ema": ema, **options},
         )
 
 
@@ -156,6 +157,19 @@ class ImageSet(Testbed):
         return (
             dcgan.Generator(size, channels, config.width, self.base, classes=classes),
             dcgan.Discriminator(config.width, self.base, batch_norm, classes=classes),
+        )
+
+    def with_head(
+        self, config: Config, head: nn.Module | None = None, classes: int = 0, spectral: bool = True
+    ) -> Networks:
+        """Returns a generator, and a discriminator without batch norm that ends in `head`, if there is one.
+
+        With `classes` > 0 the generator receives labels. With `spectral` the discriminator has spectral norm.
+        """
+        size, _, channels = self.target.shape
+        return (
+            dcgan.Generator(size, channels, config.width, self.base, classes=classes),
+            dcgan.Discriminator(config.width, self.base, norm=False, spectral=spectral, head=head),
         )
 
     def resnets(self, config: Config, **options: Any) -> Networks:
@@ -187,6 +201,24 @@ class ImageSet(Testbed):
             "dtype": compute_dtype(config),
         }
         return super().two_player(config, loss, g_optimizer, d_optimizer, **image_options | options)
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class DenseImageSet(ImageSet):
+    """Labelled images with fully connected networks of two hidden layers."""
+
+    convolutional: bool = False
+
+    def default_networks(self, config: Config, batch_norm: bool) -> Networks:
+        """Returns networks without batch norm."""
+        return self.with_head(config, spectral=False)
+
+    def with_head(
+        self, config: Config, head: nn.Module | None = None, classes: int = 0, spectral: bool = True
+    ) -> Networks:
+        """Returns a generator and a discriminator, see `ImageSet.with_head`."""
+        generator = mlp.Generator(self.target.shape, config.width, depth=2, out=jnp.tanh, classes=classes)
+        return generator, mlp.Critic(config.width, depth=2, spectral=spectral, head=head)
 
 
 def compute_dtype(config: ImageConfig) -> Any:
@@ -263,6 +295,19 @@ DIGITS = image_set(
     base=2,
     defaults={**PERIODS, "steps": 3_000, "batch_size": 64, "latent": 32, "width": 32},
 )
+DENSE_DIGITS = DenseImageSet(
+    name="digits",
+    dataset="1,797 handwritten digits, 8x8",
+    target=DIGITS.target,
+    base=2,
+    defaults={
+        "steps": 10_000,
+        **dict.fromkeys(("sample_every", "evaluate_every", "save_every"), 5_000),
+        "batch_size": 64,
+        "latent": 32,
+        "width": 128,
+    },
+)
 MNIST = image_set(
     name="mnist",
     dataset="60,000 handwritten digits, 28x28",
@@ -304,13 +349,25 @@ def own_images(data: str, size: int, channels: int) -> ImageSet:
         size: Side of the square that images are cropped and resized to.
         channels: 1 or 3.
     """
+    if size % 2 or size < 8:
+        nearest = " or ".join(str(n) for n in (size - size % 2, size + size % 2) if n >= 8) or "8"
+        raise UserError(f"size {size} must be an even number of at least 8, because DCGAN halves it; use {nearest}")
     base = size
     while base % 2 == 0 and base >= 8:
         base //= 2
 
     def load_split(split: str) -> datasets.ImageData:
-        path = Path(data)
-        return load_folder(path, size, channels)[0] if path.is_dir() else datasets.open_tfds(data, split, size=size)
+        folder = find_folder(data)
+        if folder is None:
+            try:
+                datasets.prepared_folder(data)
+            except UserError as error:
+                raise UserError(f"there is no folder {data}, and {error}") from error
+            return datasets.open_tfds(data, split, size=size)
+        images, notes = load_folder(folder, size, channels)
+        for sentence in notes.sentences() if split == "train" else ():
+            warnings.warn(f"{folder}: {sentence}", stacklevel=2)
+        return images
 
     return image_set(
         name="own",
@@ -329,7 +386,13 @@ Build = Callable[[Any, Any], Experiment]  # (testbed, config) -> experiment
 
 
 def register_on(
-    method: str, configs: Mapping[Testbed, Config], *, paper: str, shows: str, task: str | None = None
+    method: str,
+    configs: Mapping[Testbed, Config],
+    *,
+    paper: str,
+    shows: str,
+    task: str | None = None,
+    test_settings: Mapping[str, Any] | None = None,
 ) -> Callable[[Build], Build]:
     """Returns a decorator that registers `build(testbed, config)` as `method/testbed` for each testbed and config."""
 
@@ -344,6 +407,7 @@ def register_on(
                 task=task or testbed.task,
                 minutes=testbed.minutes,
                 hardware=testbed.hardware,
+                test_settings=test_settings,
             )(functools.partial(build, testbed))
         return build
 

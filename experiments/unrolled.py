@@ -52,7 +52,7 @@ class Config(experiment.Config):
 class UnrolledConfig(Config):
     """Unrolled GAN."""
 
-    unroll: int = setting(10, "discriminator updates that the generator looks ahead")
+    unroll: int = setting(10, "discriminator updates that the generator looks ahead", high=1_000)
 
 
 class Discriminator(nn.Module):

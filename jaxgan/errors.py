@@ -39,11 +39,19 @@ class ClaimFailed(UserError):
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Returns a hint for an unknown `name`: its closest matches among `known`, or else all of `known`."""
+    """Returns a hint for an unknown `name`: the closest of `known`, at most three."""
     known = list(known)
     close = difflib.get_close_matches(name, known, 3, 0.5)
-    close = close or [k for k in known if name in k.split("/")][:5]
-    return f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(known)}"
+    close = close or [k for k in known if name in k.split("/")][:3]
+    if close:
+        return f"did you mean {' or '.join(close)}?"
+    nearest = difflib.get_close_matches(name, known, 3, 0.0)
+    return f"the nearest are {', '.join(nearest)}" if nearest else "there are none"
+
+
+def first_line(error: BaseException) -> str:
+    """Returns the first line of an error's message, or its type if it has none."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def command_name() -> str:

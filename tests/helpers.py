@@ -48,10 +48,39 @@ def with_sgd(entry: Entry) -> Entry:
 
 
 def short_run(name: str, **settings: Any) -> tuple[Entry, Config]:
-    """Returns a registered experiment with settings for 10 steps of 16 examples, with all periods 5."""
+    """Returns a registered experiment with its own settings for tests, 10 steps of 16 examples and all periods 5."""
     entry = registry.get(name)
     periods = dict.fromkeys((*PERIOD_FIELDS, "log_every"), 5)
-    return entry, dataclasses.replace(entry.config, **{"steps": 10, "batch_size": 16, **periods, **settings})
+    short = {"steps": 10, "batch_size": 16, **periods, **entry.test_settings, **settings}
+    return entry, dataclasses.replace(entry.config, **short)
+
+
+def structure(name: str) -> tuple:
+    """Returns what distinguishes games for the trainer: experiments of equal structure are handled alike.
+
+    These are what their networks have (collections, extra inputs, convolutions), the number of networks and players,
+    who trains in which phases on which batches, and whether there are buffers, averages and simultaneous steps.
+    """
+    entry, config = short_run(name)
+    game = entry.build(config).game
+    buffers = [jax.eval_shape(network.init, jax.random.key(0))[1] for network in game.networks]
+    return (
+        frozenset(collection for network in buffers for collection in network),
+        any(network.convolutional for network in game.networks),
+        max(len(network.extra_inputs) for network in game.networks),
+        len(game.networks),
+        len(game.players),
+        frozenset((phase.player is None, phase.every > 1, phase.batches) for phase in game.phases),
+        (bool(game.buffers), bool(game.ema), game.simultaneous),
+    )
+
+
+def one_of_each_structure(names: list[str]) -> list[str]:
+    """Returns the first experiment of each structure among `names`."""
+    first = {}
+    for name in names:
+        first.setdefault(structure(name), name)
+    return sorted(first.values())
 
 
 def train_steps(experiment: Experiment, config: Config, devices: Devices, steps: int) -> TrainState:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import compile, gpu_check, loop, memory, price, seeds, start, steps, tables, timing, workloads
+from benchmarks import averages, compile, gpu_check, loop, memory, price, seeds, start, steps, tables, timing, workloads
 
 
 @pytest.mark.parametrize(
@@ -25,6 +25,13 @@ def test_a_benchmark_runs(rows, fields):
     row = next(rows(tiny=True))
     assert fields < set(row)
     assert all(row[field] > 0 for field in fields)
+
+
+def test_averaged_generators_are_compared_with_each_kind_of_statistics():
+    row = next(averages.rows(tiny=True))
+    assert row["step"] == 10
+    assert all(len(row[kind]) == 3 and min(row[kind]) > 0 for kind in ("averaged", "live", "standing"))
+    assert row["averaged"] != row["live"] != row["standing"]
 
 
 @pytest.mark.parametrize(

@@ -27,15 +27,40 @@ NETWORKS = {
 }
 
 
+def networks(name, dtype):
+    """Returns the networks, the first inputs of which are z [B, 5] and images [B, 8, 8, 3], computing in `dtype`."""
+    g_module, d_module, conditional = NETWORKS[name]
+    options = {"dtype": dtype}
+    if hasattr(g_module, "dtype"):  # It keeps some of its layers in float32.
+        g_module, d_module, options = g_module.clone(dtype=dtype), d_module.clone(dtype=dtype), {}
+    labels = (LABEL,) if conditional else ()
+    return (
+        Network("generator", g_module, (input_spec(5),), labels, **options),
+        Network("discriminator", d_module, (input_spec(8, 8, 3),), labels, **options),
+    )
+
+
+def test_r3gan_computes_its_smallest_stage_in_float32():
+    for network in networks("r3gan", jnp.bfloat16):
+
+        def layers(network=network):
+            inputs = network.zero_inputs()
+            variables = network.module.init(jax.random.key(0), *inputs)
+            return network.module.apply(variables, *inputs, capture_intermediates=True)
+
+        out, state = jax.eval_shape(layers)
+        layers = [x for x in jax.tree.leaves(state["intermediates"]) if x.ndim == 4]
+        assert out.dtype == jnp.float32
+        at_4 = {x.dtype for x in layers if x.shape[1] == 4 and x.shape[-1] == 2 * 16}  # inside a block
+        at_8 = {x.dtype for x in layers if x.shape[1] == 8 and x.shape[-1] == 2 * 16}
+        assert (at_4, at_8) == ({jnp.dtype(jnp.float32)}, {jnp.dtype(jnp.bfloat16)})
+
+
 @pytest.mark.parametrize("name", NETWORKS)
 def test_training_step_in_bfloat16_is_close_to_float32(name, key):
-    g_module, d_module, conditional = NETWORKS[name]
-    labels = (LABEL,) if conditional else ()
-
     def step(dtype):
         game = two_player(
-            Network("generator", g_module, (input_spec(5),), labels, dtype=dtype),
-            Network("discriminator", d_module, (input_spec(8, 8, 3),), labels, dtype=dtype),
+            *networks(name, dtype),
             losses.non_saturating,
             prng.normal_latent(5),
             g_optimizer=optax.sgd(0.01),

@@ -50,8 +50,10 @@ def test_the_weights_depend_on_the_recipe_alone(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "other"))
     assert weights(QUICKEST) == first
     (path,) = cache.cache_dir("classifiers").iterdir()
-    path.write_bytes(path.read_bytes()[:1000])  # A truncated file is replaced.
-    assert weights(QUICKEST) == first
+    for length in (1000, 0):  # A truncated or empty file is replaced.
+        path.write_bytes(path.read_bytes()[:length])
+        with pytest.warns(UserWarning, match="cannot be read and is computed again"):
+            assert weights(QUICKEST) == first
 
 
 def test_the_features_of_an_image_do_not_depend_on_other_images():
@@ -69,7 +71,7 @@ def test_without_a_test_split_a_tenth_is_held_out():
 
 def test_missing_labels_and_other_image_shapes_are_refused():
     train, test = odd_and_even_digits()
-    with pytest.raises(UserError, match="digits:odd has no labels"):
+    with pytest.raises(UserError, match="digits:odd has no classes"):
         classifier.train_classifier(dataclasses.replace(train, labels=None), test)
     network = classifier.train_classifier(train, test, QUICKEST)
     with pytest.raises(UserError, match="takes uint8 images of 8 x 8 x 1, not uint8 images of 8 x 8 x 3"):

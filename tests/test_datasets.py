@@ -43,7 +43,8 @@ def photos(tmp_path):
 
 
 def test_a_folder_gives_images_classes_and_the_reason_for_each_unusable_file(photos):
-    data, left_out = folders.load_folder(photos, size=16)
+    data, (left_out, changed) = folders.load_folder(photos, size=16)
+    assert not changed
     assert data.images.shape == (4, 16, 16, 3)
     assert data.images.dtype == np.uint8
     assert data.classes == ("cat", "dog")
@@ -62,20 +63,150 @@ def test_strict_refuses_a_folder_with_unusable_files(photos):
 
 
 def test_a_folder_is_cached_until_a_file_changes(photos, cache_folder, monkeypatch):
-    first, left_out = folders.load_folder(photos, size=16, channels=1)
+    first, notes = folders.load_folder(photos, size=16, channels=1)
     assert first.images.shape == (4, 16, 16, 1)
     monkeypatch.setattr(folders, "_read", None)
-    again, left_out_again = folders.load_folder(photos, size=16, channels=1)
+    again, notes_again = folders.load_folder(photos, size=16, channels=1)
     np.testing.assert_array_equal(again.images, first.images)
     np.testing.assert_array_equal(again.labels, first.labels)
-    assert left_out_again == left_out
+    assert notes_again == notes
     monkeypatch.undo()
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache_folder.parent.parent))
     write_image(photos / "cat" / "new.png", 16, 16)
     assert len(folders.load_folder(photos, size=16, channels=1)[0].images) == 5
     for file in cache_folder.iterdir():  # A truncated cache file is replaced.
         file.write_bytes(file.read_bytes()[:100])
-    assert len(folders.load_folder(photos, size=16, channels=1)[0].images) == 5
+    with pytest.warns(UserWarning, match="cannot be read and is computed again"):
+        assert len(folders.load_folder(photos, size=16, channels=1)[0].images) == 5
+
+
+# A picture whose left half is dark and whose right half is bright, 16 x 16, as grey levels of 16 bits.
+HALVES = np.repeat(np.uint16([[5_000] * 8 + [60_000] * 8]), 16, axis=0)
+DARK, BRIGHT = round(5_000 / 257), round(60_000 / 257)
+
+
+def halves(mode):
+    """Returns the picture with 8 bits in a mode of Pillow."""
+    return Image.fromarray(np.rint(HALVES / 257).astype(np.uint8)).convert(mode)
+
+
+def load_one(path, channels=3):
+    """Returns the only image of a folder, its left and right half's means, and the changes to its file."""
+    data, notes = folders.load_folder(path.parent, size=16, channels=channels)
+    assert not notes.left_out
+    assert len(data.images) == 1
+    return data.images[0].mean((0, 2))[[2, 13]], notes.changed.get(path.name, [])
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "I;16"])
+def test_every_mode_of_an_opaque_png_keeps_its_brightness(tmp_path, mode, channels):
+    path = tmp_path / "folder" / "a.png"
+    path.parent.mkdir()
+    (Image.fromarray(HALVES) if mode == "I;16" else halves(mode)).save(path)
+    means, changed = load_one(path, channels)
+    np.testing.assert_allclose(means, [0, 255] if mode == "1" else [DARK, BRIGHT], atol=2)
+    assert not changed
+
+
+@pytest.mark.parametrize("mode", ["LA", "RGBA", "P"])
+def test_transparent_images_are_shown_over_white(tmp_path, mode):
+    path = tmp_path / "folder" / "a.png"
+    path.parent.mkdir()
+    image = halves("P") if mode == "P" else halves("L").convert(mode)
+    if mode == "P":
+        image.save(path, transparency=image.getpixel((0, 0)))
+    else:
+        image.putalpha(Image.fromarray(np.where(HALVES > 30_000, 255, 0).astype(np.uint8)))
+        image.save(path)
+    means, changed = load_one(path)
+    np.testing.assert_allclose(means, [255, BRIGHT], atol=2)
+    assert changed == [folders.TRANSPARENT]
+
+
+def test_cmyk_colours_are_converted_and_said(tmp_path):
+    path = tmp_path / "folder" / "a.jpg"
+    path.parent.mkdir()
+    Image.new("RGB", (16, 16), (250, 20, 10)).convert("CMYK").save(path, quality=95)
+    data, notes = folders.load_folder(path.parent, size=16)
+    np.testing.assert_allclose(data.images.mean((0, 1, 2)), [250, 20, 10], atol=4)
+    assert notes.changed == {"a.jpg": [folders.CMYK]}
+    assert notes.sentences() == ["1 file has CMYK colours, converted without a colour profile: a.jpg"]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_the_exif_orientation_is_applied(tmp_path, orientation):
+    from PIL import ImageOps
+
+    path = tmp_path / "folder" / "a.png"
+    path.parent.mkdir()
+    pixels = np.random.default_rng(0).integers(0, 255, [16, 16, 3], np.uint8)
+    image = Image.fromarray(pixels)
+    exif = image.getexif()
+    exif[0x0112] = orientation
+    image.save(path, exif=exif)
+    data, notes = folders.load_folder(path.parent, size=16)
+    with Image.open(path) as stored:
+        np.testing.assert_array_equal(data.images[0], np.asarray(ImageOps.exif_transpose(stored)))
+    assert notes.changed == ({} if orientation == 1 else {"a.png": [folders.TURNED]})
+
+
+@pytest.mark.parametrize("suffix", ["png", "webp"])
+def test_of_an_animation_the_first_picture_is_taken(tmp_path, suffix):
+    path = tmp_path / "folder" / f"a.{suffix}"
+    path.parent.mkdir()
+    frames = [Image.new("RGB", (16, 16), (value,) * 3) for value in (40, 200)]
+    frames[0].save(path, save_all=True, append_images=frames[1:], lossless=True)
+    means, changed = load_one(path)
+    np.testing.assert_allclose(means, 40, atol=1)
+    assert changed == [folders.ANIMATED]
+
+
+def test_what_is_no_file_is_named_as_left_out(tmp_path):
+    root = tmp_path / "folder"
+    write_image(root / "a.png", 16, 16)
+    os.mkfifo(root / "pipe.png")
+    (root / "dead.png").symlink_to(root / "nothing")
+    (root / "empty.png").mkdir()
+    (root / "linked").symlink_to(tmp_path)
+    (root / ".hidden").mkdir()
+    write_image(root / ".hidden" / "b.png", 16, 16)
+    Image.fromarray(HALVES).save(root / "animated.gif")
+    Image.new("RGB", (16, 16)).save(root / b"\xff.txt".decode("utf-8", "surrogateescape"), format="png")
+    data, (left_out, _) = folders.load_folder(root, size=16)
+    assert len(data.images) == 1
+    assert left_out == {
+        "pipe.png": "is a named pipe and no file",
+        "dead.png": "is a link to nothing",
+        "empty.png": "is an empty folder",
+        "linked": "is a link to a folder, which is not followed",
+        "animated.gif": "is not one of png, jpg, jpeg, webp",
+        "\ufffd.txt": "is not named as an image",
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("/nowhere/photos", "the folder /nowhere/photos does not exist"),
+        ("./photos", "does not exist"),
+        ("A b", "exist"),
+    ],
+)
+def test_a_path_that_does_not_exist_is_not_taken_for_a_data_set(name, message):
+    with pytest.raises(UserError, match=message):
+        folders.find_folder(name)
+
+
+def test_names_of_tfds_and_folders_are_told_apart(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("photos").mkdir()
+    Path("archive.zip").touch()
+    assert folders.find_folder("photos") == Path("photos")
+    assert folders.find_folder("mnist") is None
+    assert folders.find_folder("cycle_gan/horse2zebra:3.0.0") is None
+    with pytest.raises(UserError, match=r"archive.zip is a file; give a folder"):
+        folders.find_folder("archive.zip")
 
 
 @pytest.mark.parametrize(

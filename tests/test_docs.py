@@ -4,12 +4,14 @@ import dataclasses
 import os
 import re
 import runpy
+import shutil
 import sys
 from pathlib import Path
 
 import pytest
 
 from jaxgan.cli.main import VERBS
+from jaxgan.cli.train import FLAGS
 from jaxgan.reports import figures
 from jaxgan.runs import registry
 
@@ -18,16 +20,16 @@ DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 COMMAND = re.compile(r"(?:jaxgan|launch\.py) (\w+)((?: [^\s#]+)*)")
 SECONDS = 450  # five times what the slowest script takes
 
-# Trains mine/ring from the file that extending.md shows, and makes its figure from a few steps.
+# Trains mine/ring from the file that extending.md shows, and makes its figure from a few steps. The file is found
+# because it is in the folder `experiments`.
 RUN_EXAMPLE = """
 import sys
 from pathlib import Path
-from jaxgan.cli.main import main
+from launch import main
 from jaxgan.reports import figures
 from jaxgan.training.devices import Devices
 
-words = ["--import", "mine.py", "--steps", "20", "--workdir", "run"]
-assert main(["train", "mine/ring", *words]) == 0
+assert main(["train", "mine/ring", "--steps", "20", "--workdir", "run"]) == 0
 result = figures.make(figures.get("mine/modes"), Path("figures"), Devices.all(1), reduced=True)
 assert len(result["numbers"]["covered"]) == 3
 """
@@ -84,13 +86,14 @@ def test_commands_exist(verb, words):
     names = [word for word in words if not word.startswith("-")]
     if verb in ("train", "show") and names[0] not in ("NAME", "mine/ring"):
         known |= {field.name for field in dataclasses.fields(registry.get(names[0]).config)}
+    known |= set(FLAGS.values()) if verb == "train" else set()
     if verb == "sample" and (name := names[0].removeprefix("runs/")) in registry.entries():
         options = registry.get(name).build(registry.get(name).config).sample_options
         known |= {field.name for field in dataclasses.fields(options)} if options else set()
     if "mine.py" in words:  # extending.md's own experiment; its flags are tested with its file.
         known |= {"gamma", "seeds"}
     if verb == "figure" and "mine/modes" not in words:
-        assert set(words) <= figures.entries().keys() | {"all", "ID"}
+        assert {name for name in names if not name.isdigit()} <= figures.entries().keys() | {"all", "ID"}
     if verb != "bench":
         flags = {word.removeprefix("--").replace("-", "_") for word in words if word.startswith("--")}
         assert flags <= known
@@ -104,7 +107,9 @@ def test_readme_python_runs(start_process, tmp_path):
 
 def test_example_of_extending_runs(start_process, tmp_path):
     experiment, figure, *_ = code_blocks(ROOT / "docs" / "extending.md", "python")
-    (tmp_path / "mine.py").write_text(f"{experiment}\n\n{figure}")
+    shutil.copytree(ROOT / "experiments", tmp_path / "experiments")
+    shutil.copy(ROOT / "launch.py", tmp_path)
+    (tmp_path / "experiments" / "mine.py").write_text(f"{experiment}\n\n{figure}")
     run_script(start_process, tmp_path, "-c", RUN_EXAMPLE)
 
 

@@ -19,21 +19,27 @@ from jaxgan.training.devices import Devices
 ALL = figures.entries()
 
 
+@pytest.fixture(scope="module")
+def shared_root(tmp_path_factory):
+    """The folder of all figures of this file, so that they share their runs."""
+    return tmp_path_factory.mktemp("figures")
+
+
 @pytest.mark.parametrize("id", ALL)
-def test_every_figure_is_made(tmp_path, id, monkeypatch):
+def test_every_figure_is_made(shared_root, id, monkeypatch):
     """Figures that train nothing are made in full, others from runs of a few steps, whose claims mean nothing."""
-    if id in ("gan/table1", "gan/fig2", "cgan/table1", "cgan/fig2") and not is_prepared("mnist"):
+    if id in ("gan/table1", "gan/fig2", "cgan/table1", "cgan/fig2", "ttur/fig3") and not is_prepared("mnist"):
         pytest.skip("MNIST is not prepared in $JAXGAN_DATA_DIR")
     trains = bool(ALL[id].build().runs)
     monkeypatch.setattr(classifier, "RECIPE", dataclasses.replace(classifier.RECIPE, images=2_000))
-    result = figures.make(ALL[id], tmp_path, Devices.all(1), reduced=trains)
-    assert result == json.loads((tmp_path / id / "result.json").read_text())
+    result = figures.make(ALL[id], shared_root, Devices.all(1), reduced=trains)
+    assert result == json.loads((shared_root / id / "result.json").read_text())
     assert len(result["claims"]) == len(ALL[id].build().claims) > 0
     if not trains:
         failed = [claim for claim in result["claims"] if not claim["holds"]]
         assert not failed
-    assert (tmp_path / id / "figure.pdf").stat().st_size > 5_000
-    with Image.open(tmp_path / id / "figure.png") as picture:
+    assert (shared_root / id / "figure.pdf").stat().st_size > 5_000
+    with Image.open(shared_root / id / "figure.png") as picture:
         pixels = np.asarray(picture.convert("L"))
     assert min(pixels.shape) > 300
     assert 0.005 < (pixels < 200).mean() < 0.9
@@ -100,6 +106,26 @@ def test_a_step_that_was_not_saved_is_reached_by_training_again(trained):
     first = make(2, 16)
     second = make(2, 6, 16)
     assert second["numbers"]["x"][::2] == first["numbers"]["x"]
+
+
+def test_a_result_is_stale_once_the_settings_or_the_source_have_changed(tmp_path, monkeypatch):
+    saturation = figures.get("gan/saturation")
+    result = figures.make(saturation, tmp_path, Devices.all(1))
+    assert {"git", "hardware", "runs", "code"} <= result["protocol"].keys()
+    assert not figures.is_stale(saturation, result)
+    run = {"x": run_spec("r3gan/ring", 2)}
+    assert figures.is_stale(dataclasses.replace(saturation, build=lambda: Figure(None, (), None, run)), result)
+    monkeypatch.setattr(figures, "source_digest", lambda build: "00000000")
+    assert figures.is_stale(saturation, result)
+
+
+@pytest.mark.parametrize("steps", [(30_000,), (0, 3_000, 6_000, 15_000), (7,), (2, 6), (0, 30_001)])
+def test_a_run_reaches_its_steps_and_can_be_saved_often(steps):
+    config = run_spec("r3gan/ring", *steps).resolve().config
+    assert config.steps == max(steps)
+    assert all(step % config.log_every == 0 for step in steps)
+    assert config.steps // config.log_every >= (100 if config.log_every > 1 else 1)
+    assert figures.config_hash("x", config) == figures.config_hash("x", figures.registry.get("r3gan/ring").config)
 
 
 def test_an_unknown_figure_is_named(tmp_path):

@@ -5,7 +5,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
-from scipy.stats import multivariate_normal
 
 from experiments.figures import fixed_generator, wgan, wgan_gp
 from jaxgan.core import losses, penalties
@@ -20,21 +19,24 @@ def config():
     return fixed_generator.Config(width=16, depth=2)
 
 
-def test_log_density_ratio_is_that_of_the_noisy_mixture(key):
-    ring = synthetic.ring()
-    points = ring.modes + 0.02 * np.asarray(jax.random.normal(key, [8, 2]))
-    density = lambda variance: sum(multivariate_normal(m, variance).pdf(points) for m in np.float64(ring.modes)) / 8
-    expected = np.log(density(ring.std**2) / density(ring.std**2 + 1))
-    assert_allclose(fixed_generator.log_density_ratio(ring, jnp.float32(points)), expected, rtol=1e-4)
+def test_contrast_of_turns_is_the_height_of_a_ridge_along_the_roll():
+    spiral = synthetic.swiss_roll().modes
+    distance = lambda x: jnp.linalg.norm(x[:, None] - spiral[None], axis=-1).min(1)
+    ridge = lambda x: jnp.where(distance(x) < 0.1, 1.0, 0.0)
+    real = np.concatenate([spiral[::4], 5 + spiral[::4]])  # Half of the data lie on the ridge: D has deviation 1/2.
+    assert_allclose(wgan_gp.contrast_of_turns(ridge, spiral, real), 2.0, rtol=0.02)
+    bowl = lambda x: -jnp.square(x).sum(1)
+    assert wgan_gp.contrast_of_turns(bowl, spiral, spiral) < 0
 
 
-def test_only_peaks_at_modes_are_counted():
-    axis, modes = np.linspace(-3, 3, 121), synthetic.ring().modes
-    bumps = lambda centres: lambda x: jnp.exp(-10 * jnp.square(x[:, None] - centres[None]).sum(-1)).sum(1)
-    cone = lambda x: -jnp.linalg.norm(x, axis=1)
-    surfaces = [fixed_generator.values_on_lattice(f, axis) for f in (bumps(modes), bumps(modes[:3]), cone)]
-    counts = [fixed_generator.count_peaks(values, axis, modes, radius=0.25) for values in surfaces]
-    assert counts == [8, 3, 0]
+def test_weights_of_dead_units_are_left_out(key):
+    params = mlp.Critic(8, 2, jax.nn.relu).init(key, jnp.zeros([1, 2]))["params"]
+    points = np.asarray(jax.random.normal(key, [50, 2]))
+    with_biases = lambda name, biases: {**params[name], "bias": jnp.float32(biases)}
+    live = {**params, "Dense_0": with_biases("Dense_0", [50] * 8), "Dense_1": with_biases("Dense_1", [1_000] * 8)}
+    dead = {**live, "Dense_0": with_biases("Dense_0", [-50] + [50] * 7)}
+    assert wgan_gp.live_weights(live, points).size == 2 * 8 + 8 * 8 + 8
+    assert wgan_gp.live_weights(dead, points).size == 2 * 7 + 7 * 8 + 8
 
 
 @pytest.mark.parametrize("theta", [-0.5, 0.25, 1.0])

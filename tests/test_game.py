@@ -71,6 +71,18 @@ def test_a_moving_average_follows_its_network():
     chex.assert_trees_all_equal(state.with_ema().params["x"], state.ema["x"].params)
 
 
+def test_a_phase_sees_its_own_batches():
+    """A step of two batches of two: one phase sees the first, one the second, and one both."""
+    seen = lambda state, batch, key: (0.0 * state.params["x"]["value"], (state, {"sum": batch["real"].sum()}))
+    phases = tuple(Phase(name, "x", seen, batches=n) for name, n in (("a", (0,)), ("b", (1,)), ("c", (0, 1))))
+    game = bilinear(phases=phases)
+    batch = {"real": jnp.array([1.0, 2.0, 30.0, 40.0]), "index": jnp.arange(4)}
+    _, scalars = make_update(game)(game.phases, init_state(game, jax.random.key(0)), batch, jax.random.key(0))
+    assert game.num_batches == 2
+    assert [float(scalars[f"{name}/sum"]) for name in "abc"] == [3.0, 70.0, 73.0]
+    np.testing.assert_array_equal(game.batches_of(phases[2], batch)["index"], np.arange(4))
+
+
 def test_phases_are_due_by_every_start_and_stop():
     phase = Phase("p", "x", lambda *_: None, every=5, start=4, stop=15)
     assert [s for s in range(30) if phase.is_due(s)] == [4, 9, 14]
@@ -111,6 +123,7 @@ def test_the_randomness_of_a_phase_does_not_depend_on_the_other_due_phases():
         ({"ema": {"z": lambda step: 0.9}}, "averaged network z"),
         ({"phases": (Phase("x", "x", None), Phase("x", "y", None))}, "duplicate phase: x"),
         ({"phases": (Phase("x", "x", None, every=0),)}, "phase x: every is 0; it must be at least 1"),
+        ({"phases": (Phase("x", "x", None, batches=()),)}, r"phase x: batches are \(\); name at least one of 0, 1"),
     ],
 )
 def test_a_game_with_unknown_or_duplicate_names_is_an_error(changes, message):

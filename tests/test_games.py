@@ -102,6 +102,14 @@ def test_one_unrolled_step_has_the_closed_form_gradient():
     np.testing.assert_allclose(theta, t - h * gradient, rtol=1e-12)
 
 
+def test_without_differentiation_the_discriminator_ahead_is_a_constant():
+    h, t, p = 0.2, 0.8, -0.6
+    ahead = p - h * t * expit(t * p)
+    with jax.enable_x64(True):
+        theta = theta_after_g(games.unrolled(dirac.make_game(losses.minimax, h), 1, differentiate=False))
+    np.testing.assert_allclose(theta, t + h * expit(t * ahead) * ahead, rtol=1e-12)
+
+
 @pytest.mark.parametrize("loss", [losses.minimax, losses.non_saturating, losses.wasserstein])
 @pytest.mark.parametrize("optimizer", [optax.sgd(0.2), optax.adam(0.1, 0.5, eps_root=1e-16)])
 def test_the_unrolled_loss_is_the_loss_after_k_updates_and_its_gradient_passes_through_them(loss, optimizer):

@@ -9,6 +9,7 @@ ROOT = Path(__file__).parent.parent
 # From the lowest layer to the highest; folders of one layer do not import each other, with these exceptions.
 LAYERS = [
     {"errors"},
+    {"settings"},
     {"io", "cpu"},
     {"render"},
     {"core"},

@@ -1,13 +1,16 @@
 """The compiled loop takes the same steps in one dispatch or many, for one seed or several."""
 
+import dataclasses
 import functools
 
 import chex
 import jax
 import numpy as np
 import pytest
-from helpers import first_window_data, max_difference, short_run, train_steps, with_sgd
+from helpers import first_window_data, max_difference, short_run, train_steps, with_game, with_sgd
 
+from jaxgan.core import axis
+from jaxgan.core.game import Phase
 from jaxgan.training.accumulator import NEVER, ScalarAccumulator
 from jaxgan.training.devices import Devices
 from jaxgan.training.loop import SHARDED_INPUTS, LoopInputs, LoopState, build_loop, run_key
@@ -56,6 +59,24 @@ def test_seeds_trained_together_equal_seeds_trained_alone():
     for k, state in enumerate(together):
         chex.assert_trees_all_close(state.params, train(seed=5 + k).params, atol=1e-5)
     assert max_difference(together[0].params, together[1].params) > 1e-2
+
+
+@pytest.mark.parametrize(("mean", "is_right"), [(axis.batch_mean, True), (lambda x: x.mean(0), False)])
+def test_one_device_and_eight_agree_only_if_a_nonlinear_loss_takes_the_mean_of_the_whole_batch(mean, is_right):
+    """The comparison that `test_experiments.py` makes for every method finds a mean that is that of a shard."""
+
+    def change(game):
+        (critic,) = (network for network in game.networks if network.name == "discriminator")
+
+        def loss(state, batch, key):
+            return mean(critic.bind(state)(batch["real"])) ** 2, (state, {})
+
+        return dataclasses.replace(game, phases=(Phase("d", "discriminator", loss),))
+
+    entry, config = short_run("minimax/ring", width=4)
+    experiment = with_sgd(with_game(entry, change)).build(config)
+    one, eight = (train_steps(experiment, config, Devices.all(n), steps=10) for n in (1, 8))
+    assert (max_difference(one.params, eight.params) < 1e-6) == is_right
 
 
 def test_several_seeds_run_only_the_phases_that_are_due():

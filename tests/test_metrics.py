@@ -49,6 +49,31 @@ def measure(name, samples, load=load_split, labels=None):
     return metrics.get([name])[name](EvaluatedSamples(samples, ReferenceSet(load), labels))
 
 
+def test_statistics_of_pixels_against_closed_forms():
+    rng = np.random.default_rng(0)
+    real = rng.integers(50, 151, [400, 4, 4, 3], np.uint8)
+    load = lambda split: Dataset("noise:train", real)
+    shifted = real + np.uint8([0, 0, 30])  # One channel is brighter.
+    values = measure("pixels", shifted, load).values
+    assert values["pixel_mean_error"] == pytest.approx(30)
+    assert values["pixel_std_error"] == pytest.approx(0, abs=1e-9)
+    assert values["pixel_diversity"] == pytest.approx(1)
+    equal = np.full_like(real, 100)
+    values = measure("pixels", equal, load).values
+    assert values["pixel_std_error"] == pytest.approx(np.sqrt((101**2 - 1) / 12), rel=0.05)  # of a uniform integer
+    assert values["pixel_diversity"] == 0
+    halved = np.uint8(np.rint(100 + (real - 100.0) / 2))
+    assert measure("pixels", halved, load).values["pixel_diversity"] == pytest.approx(0.5, abs=0.02)
+
+
+def test_metrics_that_need_no_network_are_known_for_data_with_and_without_classes():
+    unlabelled = lambda split: Dataset("noise:train", np.zeros([4, 4, 4, 3], np.uint8))
+    assert metrics.default_names(ReferenceSet(unlabelled)) == ("neighbours", "pixels")
+    assert {"fd", "prdc", "balance", "pixels"} <= set(metrics.default_names(ReferenceSet(load_split)))
+    with pytest.raises(UserError, match="neighbours needs at least 20 training images, and there are 4"):
+        measure("neighbours", np.zeros([4, 4, 4, 3], np.uint8), unlabelled)
+
+
 def test_fd_equals_scipys_and_is_named_after_the_data_set(pixel_classifier):
     real, fake = load_split("train").images, np.concatenate([load_split("test").images] * 2)[:1_200]
     a, b = (np.float64(pixel_classifier.features_and_logits(x)[0]) for x in (real, fake))
@@ -146,7 +171,7 @@ def test_parzen_of_training_images_equals_its_baseline():
 def test_only_metrics_on_the_published_weights_are_called_fid_kid_and_inception_score(monkeypatch, sha256, names):
     calls = []
 
-    def features(images, weights):
+    def features(images, weights, clean=False):
         calls.append(len(images))
         flat = images.reshape(len(images), -1)
         return Features(flat[:, 10:16] / np.float32(255), flat[:, 10:20] / np.float32(100))
@@ -228,3 +253,34 @@ def test_the_reference_set_reads_images_on_disk(pixel_classifier):
     on_disk = DiskDataset(data.name, data.shape, data.classes, len(data), lambda indices: None, lambda: data)
     values = measure("fd", data.images, lambda split: on_disk).values
     assert values["fd_digits"] == pytest.approx(0.0, abs=1e-6)
+
+
+def test_intra_class_distance_is_the_mean_over_classes(pixel_classifier):
+    real, fake = load_split("train"), load_split("test")
+    values = measure("intra_fd", fake.images, labels=fake.labels).values
+    distances = []
+    for label in range(10):
+        a, b = (pixel_classifier.features_and_logits(x.images[x.labels == label])[0] for x in (real, fake))
+        covs = np.cov(np.float64(a), rowvar=False), np.cov(np.float64(b), rowvar=False)
+        cross = np.diag(np.sqrt(np.linalg.eigvals(covs[0] @ covs[1]).real.clip(0)))
+        distances.append(np.sum((a.mean(0) - b.mean(0)) ** 2) + np.trace(covs[0] + covs[1] - 2 * cross))
+    assert values["intra_fd_digits"] == pytest.approx(np.mean(distances), rel=1e-3)
+    assert values["worst_intra_fd_digits"] == pytest.approx(max(distances), rel=1e-3)
+
+
+def test_the_classification_accuracy_score_trains_on_samples(monkeypatch):
+    recipe = classifier.TrainingRecipe(images=12_800, width=8, features=32)
+    monkeypatch.setattr(classifier, "RECIPE", recipe)
+    data = load_split("train")
+    good = measure("cas", data.images, labels=data.labels).values
+    assert good["cas"] == pytest.approx(good["cas_of_training_images"], abs=0.02)
+    assert min(good["cas"], good["cas_reverse"]) > 0.8
+    wrong = measure("cas", data.images, labels=(data.labels + 1) % 10).values
+    assert max(wrong["cas"], wrong["cas_reverse"]) < 0.2
+
+
+def test_vendi_and_copying_compare_with_real_images(pixel_classifier):
+    train, test = load_split("train").images, load_split("test").images
+    assert measure("vendi", train[:200].repeat(2, 0)).values["vendi"] < 10
+    assert measure("copying", train[:300]).values["c_t"] < -3
+    assert abs(measure("copying", test[:400]).values["c_t"]) < 3

@@ -93,17 +93,35 @@ def test_upsample_is_four_times_the_transpose_of_downsample(key):
     assert_allclose((r3gan.upsample(x) * y).sum(), 4 * (x * r3gan.downsample(y)).sum(), rtol=1e-4)
 
 
-def test_resampling_is_exact_on_planes():
-    """Bilinear resampling keeps linear functions of the coordinates, except at the edges."""
+def bilinear(inputs: int, outputs: int) -> np.ndarray:
+    """Returns the matrix [outputs, inputs] of linear interpolation between pixels at half-integer centres, 0 outside.
 
-    def plane(h, w, step):
-        y, x = step * jnp.arange(1.0 * h)[:, None], step * jnp.arange(1.0 * w)[None]
-        return (3.0 + 2.0 * y - x)[None, ..., None]
+    Weights fall linearly from the centre of an output pixel to 0 at a distance of one pixel, on the coarser grid.
+    """
+    centres = lambda n: (np.arange(n) + 0.5) / n
+    pixels = min(inputs, outputs)
+    distance = np.abs(centres(outputs)[:, None] - centres(inputs)[None]) * pixels
+    return np.maximum(1.0 - distance, 0.0) * pixels / inputs
 
-    assert_allclose(r3gan.downsample(plane(8, 12, 0.5))[:, 1:, 1:], plane(4, 6, 1.0)[:, 1:, 1:], rtol=1e-6)
-    assert_allclose(r3gan.upsample(plane(4, 6, 1.0))[:, :-1, :-1], plane(8, 12, 0.5)[:, :-1, :-1], rtol=1e-6)
+
+@pytest.mark.parametrize(("resample", "factor"), [(r3gan.upsample, 2), (r3gan.downsample, 0.5)])
+def test_resampling_is_bilinear_interpolation_between_pixel_centres(resample, factor, key):
+    x = jax.random.normal(key, [2, 6, 8, 3])
+    rows, columns = (bilinear(n, int(n * factor)) for n in x.shape[1:3])
+    assert_allclose(resample(x), np.einsum("ih,jw,bhwc->bijc", rows, columns, np.float64(x)), atol=1e-6)
 
 
-def test_downsample_removes_the_highest_frequency():
-    wave = jnp.broadcast_to(jnp.resize(jnp.array([1.0, -1.0]), (1, 8, 1, 1)), [1, 8, 8, 1])
-    assert_allclose(r3gan.downsample(wave)[:, 1:, 1:], 0.0, atol=1e-6)
+def test_resampling_equals_that_of_jax_image_inside_the_image(key):
+    """At the edges `jax.image.resize` divides by the sum of the weights that are inside; here pixels outside are 0."""
+    x = jax.random.normal(key, [2, 6, 8, 3])
+    for resample, factor in ((r3gan.upsample, 2), (r3gan.downsample, 0.5)):
+        shape = (2, int(6 * factor), int(8 * factor), 3)
+        expected = jax.image.resize(x, shape, "bilinear", antialias=True)
+        assert_allclose(resample(x)[:, 1:-1, 1:-1], expected[:, 1:-1, 1:-1], atol=1e-6)
+
+
+def test_resampling_commutes_with_reflections(key):
+    x = jax.random.normal(key, [2, 6, 8, 3])
+    for resample in (r3gan.upsample, r3gan.downsample):
+        assert_allclose(resample(x[:, ::-1]), resample(x)[:, ::-1], atol=1e-6)
+        assert_allclose(resample(x[:, :, ::-1]), resample(x)[:, :, ::-1], atol=1e-6)

@@ -29,6 +29,20 @@ def test_critic_for_cifar_has_as_many_parameters_as_in_the_paper():
     assert num_params(variables["spectral"]) > 0
 
 
+@pytest.mark.parametrize(("widen_first", "count"), [(False, 10_141_440), (True, 19_542_720)])
+def test_critic_for_48_pixels_widens_in_the_second_convolution_of_a_block(widen_first, count):
+    """As in the authors' code, whose last layer has no bias. SAGAN's blocks widen in the first convolution."""
+    critic = resnet.Critic((64, 128, 256, 512, 1024), downs=4, widen_first=widen_first)
+    variables, _ = shapes(critic, jnp.zeros([2, 48, 48, 3]))
+    conv = lambda i, o, side: side**2 * i * o + o
+    total, inputs = 0, 3
+    for n, width in enumerate(critic.widths):
+        hidden = width if widen_first or n == 0 else inputs
+        total += conv(inputs, hidden, 3) + conv(hidden, width, 3) + conv(inputs, width, 1)
+        inputs = width
+    assert num_params(variables["params"]) == total + 1024 == count
+
+
 @pytest.mark.parametrize(
     ("side", "generator", "critic"),
     [

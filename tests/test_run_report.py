@@ -14,6 +14,7 @@ from jaxgan.data.digits import digits
 from jaxgan.errors import UserError
 from jaxgan.evaluate import classifier, metrics
 from jaxgan.evaluate.reference import ReferenceSet
+from jaxgan.io import json_files
 from jaxgan.reports import run_report
 from jaxgan.runs import records, registry
 from jaxgan.runs.run import train_entry
@@ -103,7 +104,7 @@ def test_text_is_escaped(run, monkeypatch):
 def test_the_command_line_measures_named_metrics(run, capsys, monkeypatch):
     monkeypatch.setitem(registry._register, run.entry.name, run.entry)
     file = run.workdir / "evaluations.jsonl"
-    before = len(read_log(file))
+    before = len(json_files.read_lines(file))
     command = ["evaluate", str(run.workdir), "--metrics", "fd", "neighbours", "--samples", "200", "--reals", "500"]
     assert launch.main(command) == 0
     output = capsys.readouterr().out
@@ -112,7 +113,7 @@ def test_the_command_line_measures_named_metrics(run, capsys, monkeypatch):
     assert str(run.workdir / "neighbours.png") in output
     assert launch.main([*command, "--json"]) == 0
     measured = json.loads(capsys.readouterr().out)
-    assert measured == read_log(file)[before + 4 :]
+    assert measured == json_files.read_lines(file)[before + 4 :]
     assert [record["n_real"] for record in measured if record["metric"] == "fd_digits"] == [500]
 
 

@@ -8,11 +8,13 @@ from helpers import first_window_data
 from jax.sharding import AxisType, PartitionSpec
 from scipy.stats import kstest
 
+from jaxgan.core import prng
 from jaxgan.core.axis import AXIS_NAME, global_indices
 from jaxgan.data import sources
 from jaxgan.data.datasets import Dataset
 from jaxgan.data.streams import WindowData
 from jaxgan.errors import UserError
+from jaxgan.render.outputs import to_uint8
 
 N, BATCH = 45, 16  # An epoch ends within a batch.
 
@@ -127,6 +129,25 @@ def test_dequantised_images_fill_their_grey_levels_evenly(key):
     source = sources.images(lambda: Dataset("grey", np.full([4, 8, 8, 1], 7, np.uint8)), 64, dequantise=True)
     batch = source.batch(first_window_data(source), key, jnp.int32(0), jnp.arange(64))
     assert kstest(np.ravel((batch["real"] + 1) * 128 - 7), "uniform").pvalue > 1e-3
+
+
+def test_dequantised_images_are_converted_back_exactly(key):
+    """Noise below 1 keeps every grey level, also at 255, where float32 has steps of 2^-16."""
+    images = np.repeat(np.arange(256, dtype=np.uint8)[:, None, None, None], 4_096, axis=1)
+    source = sources.images(lambda: Dataset("grey", images), 256, dequantise=True)
+    assert source.dequantised
+    batch = source.batch(first_window_data(source), key, jnp.int32(0), jnp.arange(256))
+    levels = to_uint8(np.asarray(batch["real"]), dequantised=True)
+    assert (levels == levels[:, :1]).all()
+    np.testing.assert_array_equal(np.unique(levels[:, 0]), np.arange(256))
+    assert batch["real"].max() < 1.0
+
+
+def test_the_noise_of_dequantisation_never_rounds_up_to_the_next_grey_level(monkeypatch, key):
+    monkeypatch.setattr(prng, "uniform", lambda keys, *shape: jnp.full([len(keys), *shape], 1.0 - 2.0**-24))
+    source = sources.images(lambda: Dataset("white", np.full([1, 1, 1, 1], 255, np.uint8)), 1, dequantise=True)
+    batch = source.batch(first_window_data(source), key, jnp.int32(0), jnp.arange(1))
+    assert (float(batch["real"][0, 0, 0, 0]) + 1.0) * 128 - 255 == 1.0 - 2.0**-16
 
 
 def test_paired_data_sets_must_have_equal_lengths():

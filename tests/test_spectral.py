@@ -1,5 +1,7 @@
 """Tests of spectral norm, its power iteration and gradient, and of SN-GAN's networks."""
 
+import functools
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -7,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+from jaxgan.networks import dcgan, mlp, resnet
 from jaxgan.networks.layers import Conv, spectral_norm
 from jaxgan.networks.sngan import Critic, Generator
 
@@ -104,6 +107,36 @@ def test_output_is_independent_of_the_scale_of_the_kernel(layer, scale):
     module, x, variables = layer
     scaled = {**variables, "params": jax.tree.map(lambda t: t * scale, variables["params"])}
     assert_allclose(module.apply(scaled, x, train=False), module.apply(variables, x, train=False), rtol=1e-4, atol=1e-6)
+
+
+def test_initial_kernels_are_those_of_the_initialiser(key):
+    """Only the forward pass divides them: with and without spectral norm the initial parameters are the same bits."""
+    images, labels = jnp.zeros((1, 16, 16, 3)), jnp.zeros(1, jnp.int32)
+    networks = {
+        "resnet critic": (functools.partial(resnet.Critic, (8, 8), classes=3, attention=8), (images, labels)),
+        "resnet generator": (
+            functools.partial(resnet.Generator, 3, (8, 8), 8, classes=3, attention=8),
+            (jnp.zeros((1, 4)), labels),
+        ),
+        "dcgan": (functools.partial(dcgan.Discriminator, 8, norm=False), (images,)),
+        "mlp": (functools.partial(mlp.Critic, 8), (images,)),
+    }
+    for name, (network, inputs) in networks.items():
+        with_norm, without = (network(spectral=spectral).init(key, *inputs, train=False) for spectral in (True, False))
+        kernels = {jax.tree_util.keystr(path): x for path, x in jax.tree.leaves_with_path(without["params"])}
+        for path, x in jax.tree.leaves_with_path(with_norm["params"]):
+            np.testing.assert_array_equal(x, kernels[jax.tree_util.keystr(path)], err_msg=name)
+        spectral = jax.tree.leaves_with_path(with_norm["spectral"])
+        vectors = np.concatenate([np.ravel(x) for path, x in spectral if path[-1].key.endswith("/u")])
+        assert 0.7 < vectors.std() < 1.3  # N(0, 1), as in the authors' code
+
+
+def test_initial_kernels_of_the_convolutional_critic_are_lecun_normal(key):
+    params = jax.jit(lambda: Critic(width=32, base=4).init(key, jnp.zeros((1, 16, 16, 3)), train=False))()["params"]
+    for name, layer in params.items():
+        kernel = np.asarray(layer["kernel"])
+        if kernel.size > 5_000:
+            assert_allclose(kernel.std() * np.sqrt(kernel[..., 0].size), 1.0, rtol=0.05, err_msg=name)
 
 
 def test_critic_has_the_layers_of_the_paper():

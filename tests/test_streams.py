@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import short_run
+from helpers import first_window_data, short_run
 
 from jaxgan.data import datasets, sources, streams
 from jaxgan.data.datasets import Dataset
@@ -18,6 +18,7 @@ from jaxgan.runs.registry import Entry
 from jaxgan.runs.run import train_entry
 from jaxgan.training.devices import Devices
 from jaxgan.training.experiment import Config
+from jaxgan.training.loop import draw_batches
 
 BATCH = 16
 
@@ -57,6 +58,30 @@ def test_streamed_batches_equal_those_from_memory(start_streaming, key, start):
     start_streaming()
     assert next(source.windows(key, start)).stop < start + 20
     chex.assert_trees_all_equal(consecutive_batches(source, key, start, 20), from_memory, strict=True)
+
+
+def test_steps_of_several_batches_equal_those_from_memory(start_streaming, key):
+    """A step of two batches takes two of the source's. The windows hold whole steps, also when a run resumes in one."""
+    source = sources.images(noise, BATCH)
+    draw = jax.jit(lambda data, step: draw_batches(source, 2, data, key, step, BATCH))
+
+    def reals(start: int, num_steps: int) -> np.ndarray:
+        windows, window, result = source.windows(key, start, 2), None, []
+        for step in range(start, start + num_steps):
+            if window is None or step >= window.stop:
+                window = next(windows)
+                data = WindowData(window.replicated, window.sharded.read(np.arange(BATCH)))
+            batch = draw(data, jnp.int32(step))
+            np.testing.assert_array_equal(batch["index"], np.arange(2 * BATCH))
+            result.append(batch["real"])
+        return np.stack(result)
+
+    from_memory = reals(0, 9)
+    batches = [source.batch(first_window_data(source), key, jnp.int32(n), jnp.arange(BATCH)) for n in (16, 17)]
+    np.testing.assert_allclose(from_memory[8], np.concatenate([batch["real"] for batch in batches]), atol=1e-6)
+    start_streaming()
+    np.testing.assert_array_equal(reals(0, 9), from_memory)
+    np.testing.assert_array_equal(reals(4, 5), from_memory[4:])
 
 
 def test_streamed_pairs_equal_those_from_memory(start_streaming, key):

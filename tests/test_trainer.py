@@ -58,9 +58,18 @@ def train_with_defaults(steps, workdir):
 def assert_continues(tmp_path, steps):
     """Asserts that the run in tmp_path/run continues to the state of a run that was never stopped."""
     whole, run = (train_with_defaults(steps, tmp_path / name) for name in ("whole", "run"))
+    assert_same(run, whole)
+
+
+def assert_same(run, whole):
+    """Asserts that two runs have the same state, and but for seconds the same log, previews and evaluations."""
     chex.assert_trees_all_equal(run.state, whole.state)
-    logged = [record["step"] for record in read_log(tmp_path / "run" / "metrics.jsonl")]
-    assert logged == sorted(set(logged))
+    for log in zip(*(read_log(each.workdir / "metrics.jsonl") for each in (run, whole)), strict=True):
+        first, second = ({**record, "seconds": None} for record in log)
+        assert first == second
+    first, second = (sorted((each.workdir / "samples").iterdir()) for each in (run, whole))
+    assert [path.name for path in first] == [path.name for path in second]
+    assert all(a.read_bytes() == b.read_bytes() for a, b in zip(first, second, strict=True))
 
 
 def test_sigterm_saves_and_the_run_continues(tmp_path, start_training):
@@ -83,6 +92,12 @@ def test_sigkill_during_a_save_loses_only_steps_that_were_not_saved(tmp_path, st
     process.communicate()
     assert_continues(tmp_path, jaxgan.load(tmp_path / "run").step + 25)
     assert not list(tmp_path.glob("run/checkpoints/*tmp*"))
+
+
+def test_a_checkpoint_is_due_after_some_time_whatever_the_period(tmp_path, monkeypatch):
+    monkeypatch.setattr(trainer, "SAVE_SECONDS", 0.0)
+    train(tmp_path, log_every=2, sample_every=10, evaluate_every=10, save_every=10)
+    assert {path.name for path in (tmp_path / "checkpoints").glob("[0-9]*")} == {"6", "8", "10"}
 
 
 def test_a_second_trainer_is_refused(start_training):
@@ -137,7 +152,26 @@ def test_a_run_that_was_stopped_by_a_signal_resumes(tmp_path, send_signals, monk
         assert raised.value.exit_code == 128 + signals[0]
     assert [signal.getsignal(number) for number in signals] == handlers
     assert jaxgan.load(tmp_path / "run").step == saved
-    chex.assert_trees_all_equal(train(tmp_path / "run").state, train(tmp_path / "whole").state)
+    assert_same(train(tmp_path / "run"), train(tmp_path / "whole"))
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_a_stop_between_lines_of_the_log_leaves_no_trace(tmp_path, send_signals, monkeypatch, seeds):
+    settings = {"seeds": seeds, "log_every": 10, **dict.fromkeys(PERIOD_FIELDS, 20), "steps": 30}
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer, "make_dispatch", trainer.make_dispatch)
+        send_signals(signal.SIGTERM)
+        with pytest.raises(TrainingStopped, match="saved at step 7"):
+            train(tmp_path / "run", **settings)
+    assert not read_log(tmp_path / "run" / "metrics.jsonl")
+    assert not list((tmp_path / "run" / "samples").iterdir())
+    assert_same(train(tmp_path / "run", **settings), train(tmp_path / "whole", **settings))
+
+
+def test_losses_beyond_a_bound_are_warned_about_once(tmp_path):
+    with pytest.warns(UserWarning, match="d/loss is .*beyond 1e.06: the run has probably diverged") as warned:
+        train(tmp_path, gamma=1e30)
+    assert len(warned) == 1
 
 
 @pytest.mark.parametrize("devices", [1, 2])

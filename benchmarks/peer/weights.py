@@ -9,11 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.peer.networks import FromMap, ToMap
+from benchmarks.peer.papers import Maxout
 
 FLAX_NAMES = {
     nn.Linear: "Dense",
     ToMap: "Dense",
     FromMap: "Dense",
+    Maxout: "Dense",
     nn.Conv2d: "Conv",
     nn.ConvTranspose2d: "ConvTranspose",
     nn.BatchNorm2d: "BatchNorm",
@@ -36,16 +38,18 @@ def to_torch(module: nn.Module, params: Any, buffers: Any = None) -> dict[str, T
     for path, layer in module.named_modules():
         if hasattr(layer, "basis"):
             arrays[f"{path}.basis"] = np.moveaxis(params["basis"], -1, 0)
+        if hasattr(layer, "gamma"):
+            arrays[f"{path}.gamma".lstrip(".")] = np.asarray(params["gamma"])
         if flax_name := FLAX_NAMES.get(type(layer)):
             name = f"{flax_name}_{count[flax_name]}"
             count[flax_name] += 1
             converted = _convert_layer(layer, params[name])
             if hasattr(layer, "weight_orig"):  # with spectral norm
                 converted["weight_orig"] = converted.pop("weight")
-            u = spectral_vectors.get(f"{name}/kernel/u")
+            u = spectral_vectors.get(f"{name}/u")
             converted |= {} if u is None else {"weight_u": u[0]}
-            arrays |= {f"{path}.{key}": array for key, array in converted.items()}
-    return {name: torch.tensor(np.ascontiguousarray(array)) for name, array in arrays.items()}
+            arrays |= {f"{path}.{key}".lstrip("."): array for key, array in converted.items()}
+    return {name: torch.tensor(np.array(array)) for name, array in arrays.items()}
 
 
 def _convert_layer(layer: nn.Module, params: Mapping[str, Any]) -> dict[str, np.ndarray]:
@@ -58,6 +62,9 @@ def _convert_layer(layer: nn.Module, params: Mapping[str, Any]) -> dict[str, np.
         return converted | {"weight": kernel.transpose(3, 2, 0, 1)}
     if isinstance(layer, nn.ConvTranspose2d):  # Flax does not flip the kernel of a transposed convolution.
         return converted | {"weight": kernel[::-1, ::-1].transpose(2, 3, 0, 1)}
+    if isinstance(layer, Maxout):  # Our pieces are outermost.
+        split = lambda array: array.reshape(*array.shape[:-1], layer.pieces, -1).swapaxes(-1, -2).reshape(array.shape)
+        return {"bias": split(converted["bias"]), "weight": split(kernel).T}
     if isinstance(layer, FromMap):
         kernel = _to_channels_first(kernel, layer.shape)
     kernel = kernel.T

@@ -25,7 +25,7 @@ from jaxgan.core.penalties import Critic, Penalty
 from jaxgan.data import synthetic
 from jaxgan.data.sources import Source, constant_window
 from jaxgan.data.streams import WindowData
-from jaxgan.data.synthetic import Density, gaussian_mixture
+from jaxgan.data.synthetic import Density
 from jaxgan.networks import mlp
 from jaxgan.render import outputs, pictures
 from jaxgan.reports.figures import RunSpec, run_spec
@@ -42,7 +42,7 @@ class Config(experiment.Config):
     """Settings of critics that are trained against fixed generators."""
 
     width: int = setting(512, "units of a hidden layer")
-    depth: int = setting(3, "hidden layers")
+    depth: int = setting(3, "hidden layers", high=100)
     d_lr: float = setting(1e-4, "learning rate: RMSProp's with weight clipping, Adam's otherwise")
     clip: float = setting(0.01, "bound on the absolute value of each parameter, with weight clipping")
     penalty: float = setting(0.1, "weight of the gradient penalty, if there is one")
@@ -175,18 +175,6 @@ def noisy_data(*densities: Density) -> SamplePairs:
         return real, real + jax.random.normal(noise, real.shape)
 
     return sample_pairs
-
-
-def log_density_ratio(density: Density, points: Array) -> Array:
-    """Returns log p_real - log p_fake of `noisy_data` [N], in nats, the optimal discriminator's logit.
-
-    Args:
-        density: The density of the reals. A curve is treated as a mixture of Gaussians centred along it, which is
-            accurate because neighbouring centres are closer than the noise.
-        points: Points [N, D].
-    """
-    real, fake = (gaussian_mixture(density.modes, std) for std in (density.std, float(np.hypot(density.std, 1.0))))
-    return real.log_density(points) - fake.log_density(points)
 
 
 def values_on_lattice(critic: Critic, axis: np.ndarray) -> np.ndarray:

@@ -5,20 +5,24 @@ import itertools
 import json
 import sys
 from pathlib import Path
+from typing import ClassVar, Literal
 
 import tyro
 
 from jaxgan.cli import formatting
 from jaxgan.data import datasets
-from jaxgan.data.folders import load_folder
+from jaxgan.data.folders import MAX_SIZE, FileNotes, find_folder, load_folder
 from jaxgan.data.prepare import prepare_tfds
 from jaxgan.errors import UserError, did_you_mean
 from jaxgan.runs import registry
+from jaxgan.settings import Settings, setting
 
 
 @dataclasses.dataclass(frozen=True)
-class List:
+class List(Settings):
     """Show every experiment: paper, data, what it shows, how long it takes."""
+
+    kept: ClassVar[str] = "nothing was changed"
 
     task: str | None = None  # only experiments of this task, such as "images"
     paper: str | None = None  # only papers whose name contains this text
@@ -52,8 +56,10 @@ class List:
 
 
 @dataclasses.dataclass(frozen=True)
-class Show:
+class Show(Settings):
     """Show an experiment: its settings, networks with parameter counts, players and phases."""
+
+    kept: ClassVar[str] = "nothing was changed"
 
     name: tyro.conf.Positional[str]  # as `list` shows it
     json: bool = False  # print an object
@@ -71,35 +77,41 @@ class Show:
 
 
 @dataclasses.dataclass(frozen=True)
-class Data:
+class Data(Settings):
     """Prepare a TFDS data set if necessary, or read a folder of images, and show what is in it."""
+
+    kept: ClassVar[str] = "finished downloads are kept, and the same command continues"
 
     name: tyro.conf.Positional[str]  # a name of TFDS such as `mnist`, or a folder of images, each subfolder a class
     split: str = "train"  # split of a TFDS data set, as TFDS writes it
     data_dir: Path | None = None  # where TFDS data sets are; $JAXGAN_DATA_DIR or ~/tensorflow_datasets by default
     feature: str = "image"  # what TFDS calls the images, such as input_image in a set of pairs
-    size: int | None = None  # side of the square that images are cropped and resized to; required for a folder
-    channels: int = 3  # channels of the images of a folder, 1 or 3
+    size: int | None = setting(
+        None, "side of the square that images are cropped and resized to; required for a folder", high=MAX_SIZE
+    )
+    channels: Literal[1, 3] = setting(3, "channels of the images of a folder")
     refuse: bool = False  # fail if a file of a folder cannot be used, instead of leaving it out
     json: bool = False  # print an object
 
     def run(self) -> None:
         """Prints shape, range, mean and classes."""
-        dataset, left_out = self._load()
+        dataset, notes = self._load()
         about = datasets.describe(dataset)
         if self.json:
-            print(json.dumps(about | {"left_out": left_out}, indent=2))
+            print(json.dumps(about | notes._asdict(), indent=2))
             return
-        for file, reason in left_out.items():
+        for file, reason in notes.left_out.items():
             print(f"left out: {file} {reason}", file=sys.stderr)
+        for sentence in notes._replace(left_out={}).sentences():
+            print(sentence, file=sys.stderr)
         for name, value in about.items():
             is_histogram = isinstance(value, dict)
             text = ", ".join(f"{k} {v:,}" for k, v in value.items()) if is_histogram else formatting.cell(value)
             print(f"{name:10}{text}")
 
-    def _load(self) -> tuple[datasets.ImageData, dict[str, str]]:
-        path = Path(self.name)
-        if path.is_dir():
+    def _load(self) -> tuple[datasets.ImageData, FileNotes]:
+        path = find_folder(self.name)
+        if path is not None:
             if self.size is None:
                 raise UserError(f"give the --size that the images of {path} are cropped and resized to, such as 64")
             return load_folder(path, self.size, self.channels, self.refuse)
@@ -107,4 +119,4 @@ class Data:
         dataset = datasets.open_tfds(
             self.name, self.split, size=self.size, feature=self.feature, directory=self.data_dir
         )
-        return (dataset.in_memory() if datasets.fits_in_memory(dataset) else dataset), {}
+        return (dataset.in_memory() if datasets.fits_in_memory(dataset) else dataset), FileNotes({}, {})

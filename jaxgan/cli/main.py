@@ -1,18 +1,23 @@
 """Parses the command line, runs one verb, and turns errors into a sentence and an exit code."""
 
 import argparse
+import contextlib
 import dataclasses
 import importlib
+import io
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Protocol, Union
+from typing import Annotated, Any, ClassVar, Protocol, Union
 
 import jax
 import tyro
 
+from jaxgan.cli import unforeseen
+from jaxgan.cli.benchmark import Benchmark
 from jaxgan.cli.explore import Data, List, Show
 from jaxgan.cli.figure import Figure, Report
 from jaxgan.cli.measure import Evaluate, Sample, sample_command
@@ -23,7 +28,13 @@ from jaxgan.runs import registry
 
 
 class Command(Protocol):
-    """A verb with its options."""
+    """A verb with its options.
+
+    Attributes:
+        kept: What Ctrl-C leaves, as a sentence part.
+    """
+
+    kept: str
 
     def run(self) -> None:
         """Carries out the verb."""
@@ -32,6 +43,8 @@ class Command(Protocol):
 @dataclasses.dataclass(frozen=True)
 class Bench:
     """Time whole training steps, next to PyTorch where it is installed. Only in a checkout."""
+
+    kept: ClassVar[str] = "the rows that were printed are finished"
 
     def run(self) -> None:
         """Never called: `bench` is parsed by the benchmarks."""
@@ -44,6 +57,7 @@ VERBS: dict[str, type] = {
     "evaluate": Evaluate,
     "sample": Sample,
     "figure": Figure,
+    "benchmark": Benchmark,
     "report": Report,
     "bench": Bench,
     "data": Data,
@@ -51,22 +65,51 @@ VERBS: dict[str, type] = {
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Runs the command line. Returns the exit code: 0, or what `jaxgan.errors` says."""
+    """Runs the command line. Returns the exit code: 0, what `jaxgan.errors` says, or what `unforeseen.report` says."""
     warnings.showwarning = lambda message, *_, **__: print(f"warning: {message}", file=sys.stderr)
     if not jax.config.jax_compilation_cache_dir:
-        jax.config.update("jax_compilation_cache_dir", str(cache_dir("xla")))
+        with contextlib.suppress(OSError):  # Without a folder that can be written nothing is cached.
+            cache_dir("xla").mkdir(parents=True, exist_ok=True)
+            jax.config.update("jax_compilation_cache_dir", str(cache_dir("xla")))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # Not every terminal can show every name and sign.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # As `launch.py` leaves it.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    kept = "nothing was written"
     try:
-        arguments = _import_files(arguments)
-        _parse(arguments).run()
+        command = _parse(_import_files(_checked(arguments)))
+        kept = command.kept
+        command.run()
+        sys.stdout.flush()  # An error in writing belongs here, not to the end of the interpreter.
     except UserError as error:
         print(error, file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        return 130
+        print(f"stopped by Ctrl-C; {kept}", file=sys.stderr)
+        return 128 + signal.SIGINT
     except BrokenPipeError:  # The reader of a pipe has seen enough.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_stdout()
+    except Exception as error:
+        code = unforeseen.report(error, arguments)
+        try:
+            sys.stdout.flush()
+        except OSError:
+            _discard_stdout()
+        return code
     return 0
+
+
+def _discard_stdout() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _checked(arguments: Sequence[str]) -> Sequence[str]:
+    """Returns the arguments. Raises UserError for a NUL byte, which no name of a file or an experiment contains."""
+    for argument in arguments:
+        if "\0" in argument:
+            raise UserError(f"the argument {argument!r} contains a NUL byte; remove it")
+    return arguments
 
 
 def _import_files(arguments: Sequence[str]) -> list[str]:

@@ -1,32 +1,40 @@
 """The verbs that use a trained run: evaluate, sample."""
 
 import dataclasses
-import functools
+import errno
 import json
+import os
+import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+import numpy as np
 import tyro
 
 from jaxgan.cli import formatting
+from jaxgan.cli.output import announce_folder, check_writable
 from jaxgan.cli.train import from_setting_fields, setting_fields, use_data_dir
-from jaxgan.errors import UserError
+from jaxgan.errors import SystemFailure, UserError
+from jaxgan.io import atomic
 from jaxgan.render import pictures
 from jaxgan.render.outputs import Videos
-from jaxgan.runs.run import load, read_config
+from jaxgan.runs.run import Run, load, read_config
+from jaxgan.settings import setting
+from jaxgan.training.sampling import EvaluationSettings, SampleSettings
+
+READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)  # A run that may only be read can still be measured.
 
 
-@dataclasses.dataclass(frozen=True)
-class Evaluate:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Evaluate(EvaluationSettings):
     """Measure a run, and append the results to its evaluations.jsonl."""
 
+    kept: ClassVar[str] = "nothing was recorded, and what was computed about the real images stays in the cache"
+
     workdir: tyro.conf.Positional[Path]
-    metrics: tuple[str, ...] = ()  # names such as `fd prdc`; the experiment's own metrics by default
-    samples: int = 10_000  # how many samples to draw
-    reals: int | None = None  # how many real images to compare with, a random subset; all by default
+    metrics: tuple[str, ...] = ()  # names such as `fd prdc`; by default the experiment's own
     data_dir: Path | None = None  # where TFDS data sets are; $JAXGAN_DATA_DIR or ~/tensorflow_datasets by default
     inception_weights: Path | None = None  # file for fid, kid and is; the published weights are fetched by default
-    seed: int = 0  # seed of the samples
     json: bool = False  # print an object, or with --metrics a list of objects
 
     def run(self) -> None:
@@ -36,12 +44,27 @@ class Evaluate:
         use_data_dir(self.data_dir)
         metrics.get(self.metrics)  # Unknown names are reported before anything is loaded.
         records, images = self._measure()
-        with (self.workdir / "evaluations.jsonl").open("a") as file:
-            file.writelines(json.dumps(record) + "\n" for record in records)
-        for name, image in images.items():
-            pictures.save(image, self.workdir / f"{name}.png")
+        failure = self._write(records, images)  # Before printing, whose output may go to a pipe that is closed.
+        self._print(records, images if failure is None else {})
+        if failure is not None:
+            sentence = f"the numbers were not recorded: {self.workdir} cannot be written: {failure.strerror}"
+            if failure.errno not in READ_ONLY:
+                raise SystemFailure(sentence) from failure
+            print(sentence, file=sys.stderr)
+
+    def _write(self, records: list[dict[str, Any]], images: dict[str, Any]) -> OSError | None:
+        """Writes the results to the work directory. Returns the error if that is not possible."""
+        try:
+            lines = "".join(json.dumps(record) + "\n" for record in records)
+            atomic.append_text(self.workdir / "evaluations.jsonl", lines)
+            for name, image in images.items():
+                pictures.save(image, self.workdir / f"{name}.png")
+        except OSError as error:
+            return error
+
+    def _print(self, records: list[dict[str, Any]], images: dict[str, Any]) -> None:
         if self.json:
-            print(json.dumps(records if self.metrics else records[0], indent=2))
+            print(json.dumps(records if "metric" in records[0] else records[0], indent=2))
             return
         first = records[0]
         print(f"{first['name']} at step {first['step']}, {self.samples} samples, config {first['hash']}")
@@ -51,14 +74,23 @@ class Evaluate:
             print(f"  {self.workdir / name}.png")
 
     def _measure(self) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        from jaxgan.evaluate import metrics
         from jaxgan.evaluate.reference import ReferenceSet
         from jaxgan.runs import records
 
         run = load(self.workdir)
-        if not self.metrics:
+        if not self.metrics and run.experiment.evaluate is not None:
             return [run.evaluate(self.samples, self.seed)], {}
         reference = ReferenceSet(run.experiment.data, self.reals, self.inception_weights)
-        return records.measure(run, self.metrics, reference, self.samples, self.seed)
+        names = self.metrics
+        if not names:
+            names = metrics.default_names(reference)
+            print(
+                f"{run.entry.name} has no metrics of its own; measuring {', '.join(names)}. "
+                "`--metrics fid kid is` measures by the Inception network, whose weights are downloaded once.",
+                file=sys.stderr,
+            )
+        return records.measure(run, names, reference, self.samples, self.seed)
 
 
 def _lines(record: dict[str, Any]) -> list[str]:
@@ -80,37 +112,59 @@ def _short_protocol(record: dict[str, Any]) -> str:
     return ", ".join(parts)
 
 
-@dataclasses.dataclass(frozen=True)
-class Sample:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Sample(SampleSettings):
     """Draw samples from a run."""
 
+    kept: ClassVar[str] = "no file was written"
+
     workdir: tyro.conf.Positional[Path]
-    n: int = 64  # how many samples
-    seed: int = 0  # seed of the samples
-    member: int = 0  # which of the seeds that were trained together, from 0
-    classes: tuple[int, ...] = ()  # classes to draw from, in turn; all by default
+    classes: tuple[int, ...] = setting((), "classes to draw from, in turn; all by default", low=0)
     interpolate: int | None = None  # frames from each sample to the next, as videos; only for images
     out: Path | None = None  # .npz, or .png, .gif, .webp, .wav, .txt as the samples allow; in WORKDIR by default
+    truncate: float | None = None  # draw entries of normal latents again that are beyond this number
+    accept: float | None = None  # share of samples that the discriminator accepts, such as 0.2 (DRS)
+    langevin: int = setting(0, "steps of Langevin dynamics on the latents (DDLS)", low=0)
 
     def run(self, **options: Any) -> None:
         """Writes the samples; `options` are those of the experiment."""
-        run = load(self.workdir)
-        output = Videos() if self.interpolate else run.experiment.output
+        entry, config = read_config(self.workdir)
+        output = Videos() if self.interpolate else entry.make(config).output
         out = self.out or self.workdir / f"samples{output.preview_suffixes[0]}"
         output.check_suffix(out)
+        check_writable(out, "--out")
+        announce_folder(out)
+        run = load(self.workdir)
         labels = [self.classes[i % len(self.classes)] for i in range(self.n)] if self.classes else None
-        draw = functools.partial(run.interpolate, frames=self.interpolate) if self.interpolate else run.sample
-        samples = draw(self.n, seed=self.seed, member=self.member, labels=labels, **options)
+        samples = self._draw(run, labels, options)
         try:
             output.write(samples, out)
         except OSError as error:
-            raise UserError(f"cannot write {out}: {error.strerror}") from error
+            raise SystemFailure(f"cannot write {out}: {error.strerror}") from error
         print(f"{out}: {self.n} samples of {run.entry.name} at step {run.step}")
+
+    def _draw(self, run: Run, labels: list[int] | None, options: dict[str, Any]) -> np.ndarray:
+        from jaxgan.runs import refine
+
+        chosen = {"--truncate": self.truncate, "--accept": self.accept, "--langevin": self.langevin or None}
+        chosen["--interpolate"] = self.interpolate
+        if len(given := [flag for flag, value in chosen.items() if value is not None]) > 1:
+            raise UserError(f"{' and '.join(given)} cannot be combined; use one of them")
+        where = {"seed": self.seed, "member": self.member, "labels": labels}
+        if self.truncate is not None:
+            return refine.sample_truncated(run, self.n, self.truncate, **where)
+        if self.accept is not None:
+            return refine.sample_rejected(run, self.n, self.accept, **where)
+        if self.langevin:
+            return refine.sample_langevin(run, self.n, self.langevin, **where)
+        if self.interpolate is not None:
+            return run.interpolate(self.n, self.interpolate, **where, **options)
+        return run.sample(self.n, self.seed, self.member, labels, **options)
 
 
 def sample_command(arguments: list[str]) -> Any:
     """Returns the options of `sample WORKDIR`: those of `Sample`, and the sampling options of the run's experiment."""
-    if not arguments or not (Path(arguments[0]) / "config.json").exists():
+    if not arguments or not os.path.exists(os.path.join(arguments[0], "config.json")):  # Path raises for long names.
         return Sample
     entry, config = read_config(Path(arguments[0]))
     defaults = entry.build(config).sample_options
@@ -122,6 +176,6 @@ def sample_command(arguments: list[str]) -> Any:
         self.sample_options.run(**{field.name: getattr(options, field.name) for field in dataclasses.fields(options)})
 
     fields = [("sample_options", Sample, dataclasses.field()), *setting_fields(defaults)]
-    command = dataclasses.make_dataclass("sample", fields, namespace={"run": run})
+    command = dataclasses.make_dataclass("sample", fields, namespace={"run": run, "kept": Sample.kept})
     command.__doc__ = Sample.__doc__
     return command

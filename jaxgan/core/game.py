@@ -66,7 +66,8 @@ class TrainState:
         return averaged.with_buffers(**{name: average.buffers for name, average in self.ema.items()})
 
 
-# (state, batch, key) -> (scalar to minimise, (state with updated buffers, scalars to log))
+# (state, batch, key) -> (scalar to minimise, (state with updated buffers, scalars to log)). With several devices the
+# batch is the shard of one of them, and the mean over the whole batch is `axis.batch_mean`.
 Loss = Callable[[TrainState, Batch, Array], tuple[Array, tuple[TrainState, Scalars]]]
 # (state, batch, key) -> (state with updated buffers, scalars to log)
 BufferUpdate = Callable[[TrainState, Batch, Array], tuple[TrainState, Scalars]]
@@ -178,6 +179,8 @@ class Phase:
         every: Steps between updates.
         start: The first step.
         stop: The step before which the phase ends.
+        batches: Which of the step's batches it sees, one after the other: `(1,)` is a batch of its own beside another
+            phase's `(0,)`, and `(0, 1)` a batch of twice the size.
     """
 
     name: str
@@ -186,6 +189,7 @@ class Phase:
     every: int = 1
     start: int = 0
     stop: int = 2**31 - 1
+    batches: tuple[int, ...] = (0,)
 
     def is_due(self, step: int | Array) -> bool | Array:
         """Returns whether the phase runs at this step."""
@@ -229,6 +233,25 @@ class Game:
         for phase in self.phases:
             if phase.every < 1:
                 raise ValueError(f"phase {phase.name}: every is {phase.every}; it must be at least 1")
+            if not phase.batches or min(phase.batches) < 0:
+                raise ValueError(f"phase {phase.name}: batches are {phase.batches}; name at least one of 0, 1, ...")
+
+    @property
+    def num_batches(self) -> int:
+        """How many batches a step draws."""
+        return 1 + max(n for phase in self.phases for n in phase.batches)
+
+    def batches_of(self, phase: Phase, batch: Batch) -> Batch:
+        """Returns the part of a step's examples that a phase sees.
+
+        Args:
+            phase: One of the game's phases.
+            batch: The examples of the step: `num_batches` batches, one after the other.
+        """
+        if self.num_batches == 1:
+            return batch
+        split = lambda x: jnp.split(x, self.num_batches)
+        return jax.tree.map(lambda x: jnp.concatenate([split(x)[n] for n in phase.batches]), dict(batch))
 
     def due_phases(self, step: int) -> tuple[Phase, ...]:
         """Returns the phases that run at this step."""
@@ -251,8 +274,12 @@ def init_state(game: Game, key: Array) -> TrainState:
     variables = {network.name: network.init(k) for network, k in zip(game.networks, keys, strict=True)}
     params = {name: p for name, (p, _) in variables.items()}
     buffers = {name: b for name, (_, b) in variables.items()} | jax.tree.map(jnp.asarray, dict(game.buffers))
-    opt_state = {
+    ema = {name: Averages(params[name], buffers[name]) for name in game.ema}
+    return TrainState(jnp.int32(0), params, buffers, init_optimizers(game, params), ema)
+
+
+def init_optimizers(game: Game, params: Mapping[str, Params]) -> dict[str, optax.OptState]:
+    """Returns the initial optimizer state of each player, for parameters by network name."""
+    return {
         name: player.optimizer.init({n: params[n] for n in player.networks}) for name, player in game.players.items()
     }
-    ema = {name: Averages(params[name], buffers[name]) for name in game.ema}
-    return TrainState(jnp.int32(0), params, buffers, opt_state, ema)

@@ -1,6 +1,7 @@
-"""Additions to optax for GANs: weight clipping, lazy Adam, and averages and schedules that are counted in images."""
+"""Additions to optax for GANs: clipping, freezing, lazy Adam, averages and schedules that are counted in images."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +21,33 @@ def clip_weights(limit: float) -> optax.GradientTransformation:
         return jax.tree.map(lambda p, u: jnp.clip(p + u, -limit, limit) - p, params, updates)
 
     return optax.stateless(update)
+
+
+def freeze(optimizer: optax.GradientTransformation, is_frozen: Callable[[str], bool]) -> optax.GradientTransformation:
+    """Returns an optimizer that leaves some parameters as they are.
+
+    Its state is that of `optimizer`, which sees zero gradients for the frozen parameters.
+
+    Args:
+        optimizer: Trains the other parameters.
+        is_frozen: path of a parameter, such as "discriminator/Conv_0/kernel" -> whether it is frozen.
+    """
+
+    def zero_frozen(tree: optax.Updates) -> optax.Updates:
+        return jax.tree_util.tree_map_with_path(
+            lambda path, x: jnp.zeros_like(x) if is_frozen(parameter_path(path)) else x, tree
+        )
+
+    def update(updates: optax.Updates, state: optax.OptState, params: optax.Params | None = None):
+        updates, state = optimizer.update(zero_frozen(updates), state, params)
+        return zero_frozen(updates), state  # Weight decay changes parameters without a gradient.
+
+    return optax.GradientTransformation(optimizer.init, update)
+
+
+def parameter_path(path: Sequence[Any]) -> str:
+    """Returns the path of a leaf in a tree of parameters, such as "discriminator/Conv_0/kernel"."""
+    return jax.tree_util.keystr(tuple(path), simple=True, separator="/")
 
 
 def lazy_adam(lr: float, every: int, b1: float = 0.0, b2: float = 0.99) -> optax.GradientTransformation:
@@ -44,7 +72,8 @@ def ema_decay(
     """Returns decay(step) of a moving average for `Game.ema`.
 
     Args:
-        half_life: Images after which an old value has half its weight, or a schedule of that over the images seen.
+        half_life: Images after which an old value has half its weight, or a schedule of that over the images seen. With
+            0 the average is the newest value.
         batch_size: Images per step.
         ramp_up: Limits the half-life to this fraction of the images seen (0.05 in StyleGAN2-ADA). At step 0 the decay
             is then 0, so that the average starts from the first trained parameters.
@@ -54,7 +83,7 @@ def ema_decay(
         seen = jnp.float32(step) * batch_size  # images, before this step
         life = half_life(seen) if callable(half_life) else half_life
         life = life if ramp_up is None else jnp.minimum(life, ramp_up * seen)
-        return jnp.exp2(-batch_size / life)
+        return jnp.exp2(-batch_size / jnp.float32(life))
 
     return decay
 

@@ -94,6 +94,15 @@ def r1_r2(critic: Critic, real: Array, fake: Array, key: Array) -> Array:
     return r1(critic, real, fake, key) + r2(critic, real, fake, key)
 
 
+def max_gradient(critic: Critic, real: Array, fake: Array, key: Array) -> Array:
+    """Returns the largest squared gradient norm at points between reals and fakes of the whole batch, on all devices.
+
+    Points are drawn as in `gradient_penalty`. Reference: Zhou et al. 2019 (Lipschitz GAN, arXiv 1902.05687).
+    """
+    epsilon = prng.uniform(prng.as_example_keys(key, len(real)), *[1] * (real.ndim - 1))
+    return axis.all_gather(squared_gradient_norm(critic, epsilon * real + (1.0 - epsilon) * fake)).max()
+
+
 def orthogonality(params: chex.ArrayTree) -> Array:
     """Returns the sum of squared inner products of different filters, over all kernels (Brock et al. 2018, Eq. 3).
 

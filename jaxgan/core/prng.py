@@ -18,6 +18,15 @@ def example_keys(key: Array, index: Array) -> Array:
     return jax.vmap(jax.random.fold_in, (None, 0))(key, index)
 
 
+def materialise(key: Array) -> Array:
+    """Returns the key, computed once before it is used.
+
+    Otherwise XLA may repeat its derivation in every draw from it, and LLVM takes long to compile such a draw.
+    """
+    data = jax.lax.optimization_barrier(jax.random.key_data(key))
+    return jax.random.wrap_key_data(data, impl=jax.random.key_impl(key))
+
+
 def as_example_keys(key: Array, count: int) -> Array:
     """Returns `count` example keys: `key` itself if it is already [count], else one for each position on this device.
 

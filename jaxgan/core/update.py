@@ -1,8 +1,10 @@
 """One training step of any game."""
 
+import contextlib
 import dataclasses
+import inspect
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -10,7 +12,7 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from jaxgan.core import axis
+from jaxgan.core import axis, prng
 from jaxgan.core.game import Averages, Batch, Buffers, Game, Params, Phase, Scalars, TrainState
 from jaxgan.errors import UserError
 
@@ -48,17 +50,20 @@ def run_phase(
         phase: One of its phases.
         state: The state to update.
         loss_state: The state at which the loss is evaluated, usually `state`.
-        batch: The batch, or this device's shard of it.
+        batch: The examples of the step, or this device's shard of them: `Game.num_batches` batches, one after the
+            other.
         key: The same at every step. The randomness of a phase depends on it, on the step, and on the index of the phase
             in the game, so it does not depend on which other phases are due.
 
     Returns:
         The state, and scalars named `phase/name`, for a phase with a player also `phase/loss`.
 
-    Raises UserError, with the name of the phase, if the loss does not return `(scalar, (state, scalars))`, changes
-    parameters or the structure of a buffer, or needs a missing entry of the batch.
+    Raises UserError, with the name of the phase, if the loss does not take `(state, batch, key)`, does not return
+    `(scalar, (state, scalars))`, changes anything but the values of buffers, or asks for something that does not exist.
+    Other errors of the loss pass through with a note that names the phase.
     """
-    phase_key = jax.random.fold_in(jax.random.fold_in(key, state.step), game.phases.index(phase))
+    batch = game.batches_of(phase, batch)
+    phase_key = prng.materialise(jax.random.fold_in(jax.random.fold_in(key, state.step), game.phases.index(phase)))
     if phase.player is None:
         after, scalars = _checked_update(phase, loss_state, batch, phase_key)
         changed, scalars = axis.pmean((_changed_buffers(loss_state, after), scalars))
@@ -68,7 +73,7 @@ def run_phase(
     def loss(trainable: dict[str, Params]):
         before = loss_state.with_params(**trainable)
         value, after, scalars = _checked_loss(phase, before, batch, phase_key)
-        return value, (_changed_buffers(loss_state, after), {"loss": value, **scalars})
+        return value, (_changed_buffers(loss_state, after), {"loss": value} | scalars)
 
     grad = jax.grad(loss, has_aux=True)
     grads, (changed, scalars) = axis.pmean(grad({name: loss_state.params[name] for name in player.networks}))
@@ -104,10 +109,10 @@ def _checked_loss(phase: Phase, before: TrainState, batch: Batch, key: Array) ->
     if not isinstance(after, TrainState) or not isinstance(scalars, Mapping):
         returned = f"(..., ({_describe(after)}, {_describe(scalars)}))"
         raise UserError(f"{name} must return (scalar, (state, scalars)), not {returned}")
-    _check_scalar(name, value)
-    _check_scalars(name, scalars)
+    if "loss" in scalars:
+        raise UserError(f"a scalar of {name} is named 'loss', which is the name of its value; rename the scalar")
     _check_state(name, before, after)
-    return value, after, scalars
+    return _checked_scalar(name, value), after, _checked_scalars(name, scalars)
 
 
 def _checked_update(phase: Phase, before: TrainState, batch: Batch, key: Array) -> tuple[TrainState, Scalars]:
@@ -117,22 +122,43 @@ def _checked_update(phase: Phase, before: TrainState, batch: Batch, key: Array) 
     is_pair = isinstance(result, tuple) and len(result) == 2
     if not (is_pair and isinstance(result[0], TrainState) and isinstance(result[1], Mapping)):
         raise UserError(f"{name} has no player, so it must return (state, scalars), not {_describe(result)}")
-    _check_scalars(name, result[1])
-    _check_state(name, before, result[0])
-    return result
+    after, scalars = result
+    _check_state(name, before, after)
+    return after, _checked_scalars(name, scalars)
 
 
 def _call_strictly(name: str, f: Callable[..., Any], state: TrainState, batch: Batch, key: Array) -> Any:
-    """Calls a loss without implicit promotion of dtypes or ranks, and explains the errors of that and missing data."""
+    """Calls a loss without implicit promotion of dtypes or ranks. Explains the errors of that, and missing names."""
     try:
-        with jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
+        inspect.signature(f).bind(state, batch, key)
+    except TypeError:
+        raise UserError(f"{name} must take (state, batch, key), but it takes {inspect.signature(f)}") from None
+    try:
+        with strict_promotion(name):
             return f(state, batch, key)
+    except UserError:
+        raise
     except KeyError as error:
         missing = error.args[0] if error.args else None
         if not isinstance(missing, str) or missing in batch or missing in state.buffers or missing in state.params:
+            error.add_note(f"in {name}")
             raise
+        buffers = sorted(state.buffers.keys() - state.params.keys())
+        known = f"the batch has {', '.join(batch)}, the game has the networks {', '.join(state.params)}"
+        known += f" and the buffers {', '.join(buffers)}" if buffers else ""
         hint = "; use data with classes" if missing == "label" else ""
-        raise UserError(f"{name} needs {missing!r}, but the batch has only {', '.join(batch)}{hint}") from error
+        raise UserError(f"{name} asks for {missing!r} at {_location(error)}; {known}{hint}") from error
+    except Exception as error:
+        error.add_note(f"in {name}")
+        raise
+
+
+@contextlib.contextmanager
+def strict_promotion(name: str) -> Iterator[None]:
+    """Within the context, mixed dtypes and ranks are a UserError that says where `name` mixes them."""
+    try:
+        with jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
+            yield
     except ValueError as error:
         if "promotion" not in str(error):
             raise
@@ -147,18 +173,25 @@ def _location(error: BaseException) -> str:
     return f"{own[-1].filename}:{own[-1].lineno}" if own else "an unknown line"
 
 
-def _check_scalar(name: str, x: Any) -> None:
-    if jnp.shape(x) != () or not jnp.issubdtype(jnp.result_type(x), jnp.floating):
-        raise UserError(f"{name} must be a floating-point scalar, not {_describe(x)}; take its mean")
+def _checked_scalar(name: str, x: Any) -> Array:
+    """Returns a scalar as an array. Raises UserError if it is something else, or not of a floating-point dtype."""
+    if isinstance(x, float):
+        return jnp.asarray(x, jnp.result_type(float))
+    if not hasattr(x, "dtype") or x.shape != () or not jnp.issubdtype(x.dtype, jnp.floating):
+        hint = "; take its mean" if getattr(x, "shape", ()) else "; use jnp.float32(...)"
+        raise UserError(f"{name} must be a floating-point scalar, not {_describe(x)}{hint}")
+    return jnp.asarray(x)
 
 
-def _check_scalars(name: str, scalars: Scalars) -> None:
-    for key, x in scalars.items():
-        _check_scalar(f"the scalar {key!r} of {name}", x)
+def _checked_scalars(name: str, scalars: Scalars) -> dict[str, Array]:
+    return {key: _checked_scalar(f"the scalar {key!r} of {name}", x) for key, x in scalars.items()}
 
 
 def _check_state(name: str, before: TrainState, after: TrainState) -> None:
-    """Raises UserError if a loss changed parameters, or the names, shapes or dtypes of buffers."""
+    """Raises UserError if a loss changed anything but buffers, or the names, shapes or dtypes of those."""
+    for field in ("step", "opt_state", "ema"):
+        if getattr(after, field) is not getattr(before, field):
+            raise UserError(f"{name} returned another state.{field}; a loss changes only state.buffers")
     for network, params in before.params.items():
         if after.params.get(network) is not params:
             raise UserError(f"{name} returned other parameters of {network!r}; only an optimizer changes them")

@@ -13,11 +13,11 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from jaxgan.errors import UserError, command_name
+from jaxgan.errors import UserError, command_name, first_line
 from jaxgan.io import cache
 
 MAX_IN_MEMORY_BYTES = 2**31  # bytes of images that are copied to each device; larger data sets are streamed
-CACHE_VERSION = 2  # to be raised if the contents of cached data sets change
+CACHE_VERSION = 3  # to be raised if the contents of cached data sets change
 RESIZE_FILTER = Image.Resampling.LANCZOS
 
 # Images uint8 [n, H, W, C], and labels int32 [n] or None.
@@ -299,8 +299,3 @@ def cached_dataset(name: str, files: Any, read: Callable[[], tuple[Dataset, Any]
 
     arrays, (full_name, classes, info) = cache.memoise("data", name, [CACHE_VERSION, files], make)
     return Dataset(full_name, arrays["images"], arrays.get("labels"), tuple(classes)), info
-
-
-def first_line(error: BaseException) -> str:
-    """Returns the first line of an error's message, or its type if it has none."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

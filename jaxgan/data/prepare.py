@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from jaxgan.data.datasets import data_dir, first_line, prepared_folder
-from jaxgan.errors import SystemFailure, UserError
+from jaxgan.data.datasets import data_dir, prepared_folder
+from jaxgan.errors import SystemFailure, UserError, first_line
 
 
 def prepare_tfds(name: str, directory: Path | None = None) -> Path:
@@ -27,7 +27,8 @@ def prepare_tfds(name: str, directory: Path | None = None) -> Path:
         builder = tfds.builder(name, data_dir=directory, file_format="array_record")
     except tfds.core.DatasetNotFoundError as error:
         raise UserError(
-            f"TFDS has no data set {name!r}; choose one from the catalogue at www.tensorflow.org/datasets"
+            f"there is no folder {name!r}, and TFDS has no data set of that name; "
+            "choose one from the catalogue at www.tensorflow.org/datasets"
         ) from error
     except (ImportError, ValueError) as error:
         raise _preparation_error(name, error) from error

@@ -19,18 +19,22 @@ class Source(NamedTuple):
     """The batches of an experiment. Data are read when `windows` is called, and not before.
 
     Attributes:
-        windows: (key [], step) -> the windows of data for this step and all later ones.
-        batch: (data of the window, key [], step int32 [], index int32 [B]) -> the examples at positions `index` of the
-            batch of this step.
+        windows: (key [], step, per_step=1) -> the windows of data for this step and all later ones, where each step
+            takes so many batches.
+        batch: (data of the window, key [], number int32 [], index int32 [B]) -> the examples at positions `index` of
+            the batch of this number. With one batch per step the number is the step.
+        dequantised: Whether grey level k of an image is a random number in [k, k + 1) / 128 - 1 instead of
+            k / 127.5 - 1. Samples are then rounded down to grey levels, see `render.outputs.to_uint8`.
     """
 
-    windows: Callable[[Array, int], Iterator[Window]]
+    windows: Callable[..., Iterator[Window]]
     batch: Callable[[WindowData, Array, Array, Array], Batch]
+    dequantised: bool = False
 
 
-def constant_window(load: Callable[[], Arrays]) -> Callable[[Array, int], Iterator[Window]]:
+def constant_window(load: Callable[[], Arrays]) -> Callable[..., Iterator[Window]]:
     """Returns `Source.windows` for data that all steps share: one window of the arrays that `load` returns."""
-    return lambda key, step: iter([Window(load())])
+    return lambda key, step, per_step=1: iter([Window(load())])
 
 
 def in_memory_arrays(source: Source) -> Arrays:
@@ -119,7 +123,7 @@ def stack_channels(source: Source, num_classes: int = 10) -> Source:
         first, second, third = (c["label"] for c in channels)
         return batch | {"label": (first * num_classes + second) * num_classes + third}
 
-    return Source(constant_window(lambda: in_memory_arrays(source)), batch)
+    return Source(constant_window(lambda: in_memory_arrays(source)), batch, source.dequantised)
 
 
 def _epoch_source(
@@ -154,7 +158,7 @@ def _epoch_source(
             arrays = {name: maybe_flip(x) if x.ndim == 4 else x for name, x in arrays.items()}
         return arrays | {"index": index}
 
-    def load_windows(key: Array, step: int) -> Iterator[Window]:
+    def load_windows(key: Array, step: int, per_step: int = 1) -> Iterator[Window]:
         datasets = load()
         n = len(datasets[0])
         if len(datasets[-1]) != n:
@@ -167,14 +171,15 @@ def _epoch_source(
         if fits_in_memory(*datasets):
             return iter([Window(by_name(*(data.in_memory().read(slice(None)) for data in datasets)))])
         examples = Examples(n, lambda indices: by_name(*(data.read(indices) for data in datasets)))
-        return windows(examples, batch_size, key, step)
+        return windows(examples, batch_size, key, step, per_step)
 
-    return Source(load_windows, batch)
+    return Source(load_windows, batch, dequantise)
 
 
 def _scale(x: Array, keys: Array, dequantise: bool) -> Array:
     """Returns images uint8 [B, H, W, C] as float32 in [-1, 1]. The keys [B] are for dequantisation noise."""
     if not dequantise:
         return x.astype(jnp.float32) / 127.5 - 1.0
-    noise = prng.uniform(prng.fold_in(keys, 0), *x.shape[1:])
+    # Multiples of 2^-16, for which the sum is exact in float32. Otherwise it could be rounded to the next grey level.
+    noise = jnp.floor(prng.uniform(prng.fold_in(keys, 0), *x.shape[1:]) * 2**16) / 2**16
     return (x.astype(jnp.float32) + noise) / 128.0 - 1.0

@@ -72,17 +72,18 @@ class Examples(NamedTuple):
     read: Callable[[np.ndarray], Arrays]
 
 
-def windows(examples: Examples, batch_size: int, key: Array, step: int) -> Iterator[Window]:
-    """Yields windows of as many batches as fit in `WINDOW_BYTES`, beginning with the one that contains `step`.
+def windows(examples: Examples, batch_size: int, key: Array, step: int, per_step: int = 1) -> Iterator[Window]:
+    """Yields windows of as many steps as fit in `WINDOW_BYTES`, beginning with the one that contains `step`.
 
-    A window of S steps holds sharded arrays [B, S, ...]: for each position in the batch, the examples of S consecutive
-    steps. Its first step is a multiple of S, so that a resumed run needs no state of the reader.
+    A window of S batches holds sharded arrays [B, S, ...]: for each position in the batch, the examples of S
+    consecutive batches. The number of its first is a multiple of S, so that a resumed run needs no state of the reader.
 
     Args:
         examples: The data set.
         batch_size: Size of the whole batch B, over all devices.
         key: Typed key [], which determines the order.
         step: The first step that will be taken.
+        per_step: Batches that each step takes.
 
     Raises UserError if there are several keys. Errors of `examples.read` pass through.
     """
@@ -91,18 +92,18 @@ def windows(examples: Examples, batch_size: int, key: Array, step: int) -> Itera
             "streamed data serve one seed; leave out --seeds, and train the other seeds one by one with --seed"
         )
     first_example = examples.read(np.zeros(1, np.int64))
-    num_steps = max(1, WINDOW_BYTES // (batch_size * sum(x.nbytes for x in first_example.values())))
-    shapes = {
-        name: jax.ShapeDtypeStruct((batch_size, num_steps, *x.shape[1:]), x.dtype) for name, x in first_example.items()
-    }
+    num_steps = max(1, WINDOW_BYTES // (batch_size * per_step * sum(x.nbytes for x in first_example.values())))
+    leading = batch_size, num_steps * per_step
+    shapes = {name: jax.ShapeDtypeStruct((*leading, *x.shape[1:]), x.dtype) for name, x in first_example.items()}
     key_data = np.asarray(jax.random.key_data(key))
 
-    def read(steps: np.ndarray, positions: np.ndarray) -> Arrays:
-        return _read(examples, example_indices(examples.count, batch_size, key_data, steps, positions))
+    def read(batches: np.ndarray, positions: np.ndarray) -> Arrays:
+        return _read(examples, example_indices(examples.count, batch_size, key_data, batches, positions))
 
     for first in itertools.count(step - step % num_steps, num_steps):
         stop = first + num_steps
-        yield Window({}, stop, ShardedArrays(shapes, functools.partial(read, np.arange(first, stop))))
+        batches = np.arange(first * per_step, stop * per_step)
+        yield Window({}, stop, ShardedArrays(shapes, functools.partial(read, batches)))
 
 
 def example_indices(

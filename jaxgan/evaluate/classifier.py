@@ -109,7 +109,10 @@ def train_classifier(train: Dataset, test: Dataset | None, recipe: TrainingRecip
     Raises UserError if `train` has no labels.
     """
     if train.labels is None:
-        raise UserError(f"{train.name} has no labels, which the feature classifier needs; use fid, kid or is instead")
+        raise UserError(
+            f"{train.name} has no classes, which the feature classifier needs; measure `neighbours` or `pixels`, "
+            "or with the Inception weights `fid`, `kid` or `is`"
+        )
     images, labels = train.images, train.labels
     if test is None or test.labels is None:
         held_out = np.arange(len(images)) % HOLD_OUT_EVERY == 0

@@ -30,6 +30,7 @@ FILE = "pt_inception-2015-12-05-6726825d.pth"
 URL = f"https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/{FILE}"
 SHA256 = "6726825d"  # first digits of the file's digest, from its name
 RESIZE = "bilinear to 299 x 299, centres at halves, not antialiased"
+CLEAN_RESIZE = "clean-fid: bicubic to 299 x 299, antialiased"
 
 
 class Weights(NamedTuple):
@@ -57,13 +58,15 @@ def is_published(weights: Weights) -> bool:
     return weights.sha256.startswith(SHA256)
 
 
-def protocol(weights: Weights) -> dict[str, str]:
-    """Returns the fields that every metric measured with these weights reports."""
+def protocol(weights: Weights, resize: str = RESIZE) -> dict[str, str]:
+    """Returns the fields that every metric measured with these weights, and images resized like this, reports."""
     published, other = "Inception of 2015-12-05", "another Inception network than that of 2015-12-05"
-    return {"evaluator": published if is_published(weights) else other, "weights": weights.sha256, "resize": RESIZE}
+    return {"evaluator": published if is_published(weights) else other, "weights": weights.sha256, "resize": resize}
 
 
-def features(images: np.ndarray, weights: Weights, batch_size: int = 32, devices: Devices | None = None) -> Features:
+def features(
+    images: np.ndarray, weights: Weights, batch_size: int = 32, devices: Devices | None = None, clean: bool = False
+) -> Features:
     """Returns the network's features and logits of images, as NumPy arrays with one row per image.
 
     Args:
@@ -71,13 +74,17 @@ def features(images: np.ndarray, weights: Weights, batch_size: int = 32, devices
         weights: The network's weights.
         batch_size: Images per device and call.
         devices: All devices of this process by default.
+        clean: Whether to resize as clean-fid does, see `clean_preprocess`.
 
     Raises ValueError for images of another type or shape.
     """
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] not in (1, 3) or not len(images):
         raise ValueError(f"images must be uint8 [N, H, W, 1 or 3], not {images.dtype} {list(images.shape)}")
     devices = devices or Devices.local()
-    compute, variables = _compiled(devices), devices.put_replicated(weights.variables)
+    compute, variables = (
+        _compiled(devices, clean_preprocess if clean else preprocess),
+        devices.put_replicated(weights.variables),
+    )
     size = batch_size * devices.mesh.size
     chunks, pending = [], None
     for start in tqdm(range(0, len(images), size), desc="Inception features", disable=None):
@@ -102,9 +109,22 @@ def preprocess(images: Array) -> Array:
     return 2.0 * jnp.broadcast_to(x, (b, SIZE, SIZE, 3)) - 1.0
 
 
+def clean_preprocess(images: Array) -> Array:
+    """Returns the network's input, float32 [B, 299, 299, 3], from images uint8 [B, H, W, C], as clean-fid does.
+
+    Resizes with PIL's bicubic filter, antialiased and without rounding, clips to [0, 255] and computes (x - 128) / 128.
+    Reference: Parmar et al. 2022, arXiv 2104.11222.
+    """
+    b, _, _, c = images.shape
+    x = jax.image.resize(
+        images.astype(jnp.float32), (b, SIZE, SIZE, c), "cubic", antialias=True, precision=jax.lax.Precision.HIGHEST
+    )
+    return (jnp.broadcast_to(jnp.clip(x, 0.0, 255.0), (b, SIZE, SIZE, 3)) - 128.0) / 128.0
+
+
 @functools.cache
-def _compiled(devices: Devices) -> Callable[[chex.ArrayTree, np.ndarray], Features]:
-    return devices.compile_rowwise(lambda variables, images: Inception().apply(variables, preprocess(images)))
+def _compiled(devices: Devices, prepare: Callable[[Array], Array]) -> Callable[[chex.ArrayTree, np.ndarray], Features]:
+    return devices.compile_rowwise(lambda variables, images: Inception().apply(variables, prepare(images)))
 
 
 @functools.cache

@@ -5,8 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from jaxgan.data.datasets import Dataset
 from jaxgan.errors import UserError, did_you_mean
-from jaxgan.evaluate import inception, pixels
+from jaxgan.evaluate import classifier, inception, pixels
+from jaxgan.evaluate.diversity import copying_test, vendi_score
 from jaxgan.evaluate.frechet import frechet_distance, moments
 from jaxgan.evaluate.kernel import kernel_distance
 from jaxgan.evaluate.modes import kl_divergence
@@ -113,19 +115,121 @@ def stacked_modes(s: EvaluatedSamples) -> MetricResult:
     return MetricResult(values, s.reference.classifier.protocol | {"of_modes": len(counts)})
 
 
+def intra_fd(s: EvaluatedSamples) -> MetricResult:
+    """Fréchet distance within each class on the feature classifier: the mean over the classes, and the worst class."""
+    if s.labels is None:
+        raise UserError("intra_fd needs class-conditional samples, and this experiment has no classes")
+    reference = s.reference
+    real, features = reference.classifier_features, s.classifier_outputs[0]
+    real_labels = reference.train.labels[subset_indices(len(reference.train.images), reference.limit)]
+    of_class = lambda x, labels, label: require_enough(lambda: moments([x[labels == label]]))
+    distances = [
+        frechet_distance(of_class(real.features, real_labels, label), of_class(features, s.labels, label))
+        for label in np.unique(s.labels)
+    ]
+    name = f"intra_fd_{reference.name}"
+    return MetricResult({name: float(np.mean(distances)), f"worst_{name}": float(max(distances))}, real.protocol)
+
+
+def classification_accuracy(s: EvaluatedSamples) -> MetricResult:
+    """Classification accuracy score: of a classifier that is trained on samples, for real images, and the reverse.
+
+    `cas` is the accuracy on test images (training images, if there is no test split) of the feature classifier's recipe
+    trained on the samples and their requested classes. `cas_of_training_images` is that of the recipe trained on the
+    training images. `cas_reverse` is the accuracy of the latter on the samples. Reference: Ravuri & Vinyals 2019,
+    arXiv 1905.10887.
+    """
+    if s.labels is None:
+        raise UserError("cas needs class-conditional samples, and this experiment has no classes")
+    train, test = s.reference.train, s.reference.test
+    samples = Dataset(f"samples of {train.name}", s.samples, s.labels, train.classes)
+    own = classifier.train_classifier(samples, test or train, classifier.RECIPE)
+    values = {
+        "cas": own.protocol["accuracy"],
+        "cas_of_training_images": s.reference.classifier.protocol["accuracy"],
+        "cas_reverse": float((s.predicted_classes == s.labels).mean()),
+    }
+    real = s.reference.classifier.protocol
+    protocol = {"evaluator": "classifier trained on samples", "recipe": real["recipe"], "data": (test or train).name}
+    return MetricResult(values, protocol | {"n_real": len((test or train).images), "weights": real["weights"]})
+
+
+def vendi(s: EvaluatedSamples) -> MetricResult:
+    """Vendi score on the feature classifier: the effective number of distinct samples, and of training images."""
+    real, n = s.reference.classifier_features, len(s.samples)
+    rows = subset_indices(len(real.features), n)
+    values = {
+        "vendi": vendi_score(s.classifier_outputs[0]),
+        "vendi_of_training_images": vendi_score(real.features[rows]),
+    }
+    return MetricResult(values, real.protocol | {"n_real": len(rows)})
+
+
+def copying(s: EvaluatedSamples) -> MetricResult:
+    """C_T test of copying on the feature classifier, a z-score.
+
+    Below -3, samples lie closer to training images than test images do. Raises UserError if there is no test split.
+    """
+    test = s.reference.test
+    if test is None:
+        raise UserError(f"{s.reference.train.name} has no test split, whose distances copying compares with")
+    real, held_out = s.reference.classifier_features, s.reference.classifier.features_and_logits(test.images)[0]
+    score = copying_test(real.features, held_out, s.classifier_outputs[0])
+    return MetricResult({"c_t": score}, real.protocol | {"n_test": len(held_out), "cells": 3})
+
+
+def inception_precision_recall(s: EvaluatedSamples) -> MetricResult:
+    """Improved precision and recall, density and coverage on the Inception network, with as many reals as samples."""
+    real, fake = s.reference.inception_features, s.inception.pool3
+    n = min(len(real.features), len(fake))
+    rows, fake_rows = subset_indices(len(real.features), n), subset_indices(len(fake), n)
+    values = require_enough(lambda: prdc(real.features[rows], fake[fake_rows], K))
+    values = {f"{name}_inception": value for name, value in values.items()}
+    return MetricResult(values, real.protocol | {"n_real": n, "k": K})
+
+
+def clean_fid(s: EvaluatedSamples) -> MetricResult:
+    """Fréchet Inception distance with clean-fid's antialiased bicubic resize."""
+    real = s.reference.clean_inception_features
+    distance = frechet_distance(real.moments, moments([s.clean_inception.pool3]))
+    return MetricResult({_inception_name("clean_fid", "clean_fd_inception", s): distance}, real.protocol)
+
+
+def fd_dinov2(s: EvaluatedSamples) -> MetricResult:
+    """Fréchet distance on DINOv2."""
+    real = s.reference.dinov2_features
+    return MetricResult({"fd_dinov2": frechet_distance(real.moments, moments([s.dinov2]))}, real.protocol)
+
+
 METRICS: dict[str, Metric] = {
     "fd": fd,
     "kd": kd,
     "prdc": precision_recall,
     "balance": balance,
     "agreement": agreement,
+    "intra_fd": intra_fd,
+    "cas": classification_accuracy,
+    "vendi": vendi,
+    "copying": copying,
     "modes": stacked_modes,
     "neighbours": pixels.neighbours,
+    "pixels": pixels.statistics,
     "parzen": pixels.parzen_window,
     "fid": fid,
     "kid": kid,
     "is": inception_score_metric,
+    "clean_fid": clean_fid,
+    "fd_dinov2": fd_dinov2,
+    "prdc_inception": inception_precision_recall,
 }
+
+PIXEL_METRICS = ("neighbours", "pixels")  # They need no network, and no classes of the data.
+CLASSIFIER_METRICS = ("fd", "prdc", "balance")
+
+
+def default_names(reference: ReferenceSet) -> tuple[str, ...]:
+    """Returns names of metrics that can be measured with a reference set and without a download."""
+    return PIXEL_METRICS if reference.train.labels is None else CLASSIFIER_METRICS + PIXEL_METRICS
 
 
 def get(names: Sequence[str]) -> dict[str, Metric]:

@@ -9,10 +9,12 @@ import numpy as np
 
 from jaxgan.data.datasets import Dataset, ImageData
 from jaxgan.errors import UserError
-from jaxgan.evaluate import classifier, inception
+from jaxgan.evaluate import classifier, dinov2, inception
 from jaxgan.evaluate.classifier import FeatureClassifier
 from jaxgan.evaluate.frechet import Moments, moments
 from jaxgan.io import cache
+from jaxgan.settings import check_values
+from jaxgan.training.sampling import EvaluationSettings
 
 KERNEL_FEATURES = 10_000  # real images whose Inception features are cached for kernel distances
 
@@ -37,13 +39,14 @@ class ReferenceSet:
     def __init__(
         self, load_split: LoadSplit | None, limit: int | None = None, inception_weights_path: Path | None = None
     ) -> None:
-        """Defines a reference set without reading it.
+        """Defines a reference set without reading it. Raises UserError if `limit` is out of range.
 
         Args:
             load_split: Loads the splits "train" and "test"; None for experiments without images.
             limit: Size of the random subset; all training images by default.
             inception_weights_path: A file to use instead of the published Inception weights.
         """
+        check_values(EvaluationSettings, reals=limit)
         self.load_split, self.limit, self.inception_weights_path = load_split, limit, inception_weights_path
 
     @functools.cached_property
@@ -98,18 +101,46 @@ class ReferenceSet:
     @functools.cached_property
     def inception_features(self) -> FeatureStatistics:
         """Features of the Inception network: moments over all `images`, features of at most `KERNEL_FEATURES`."""
+        return self._inception_features(inception.RESIZE)
 
+    @functools.cached_property
+    def clean_inception_features(self) -> FeatureStatistics:
+        """The same for images that are resized as clean-fid does."""
+        return self._inception_features(inception.CLEAN_RESIZE)
+
+    def _inception_features(self, resize: str) -> FeatureStatistics:
         def make() -> tuple[dict[str, np.ndarray], None]:
-            features = inception.features(self.images, self.inception_weights).pool3
+            clean = resize == inception.CLEAN_RESIZE
+            features = inception.features(self.images, self.inception_weights, clean=clean).pool3
             fit = moments([features])
             subset = features[subset_indices(len(features), KERNEL_FEATURES)]
             return {"mean": fit.mean, "cov": fit.cov, "features": subset}, None
 
-        cache_key = [self.inception_weights.sha256, inception.RESIZE, cache.array_digest(self.images)]
+        cache_key = [self.inception_weights.sha256, resize, cache.array_digest(self.images)]
         arrays, _ = cache.memoise("reals", self.train.name, cache_key, make)
         fit = Moments(arrays["mean"], arrays["cov"], len(self.images))
-        protocol = self.protocol | inception.protocol(self.inception_weights)
+        protocol = self.protocol | inception.protocol(self.inception_weights, resize)
         return FeatureStatistics(fit, arrays["features"], protocol)
+
+    @functools.cached_property
+    def dinov2_weights(self) -> dinov2.Weights:
+        """The published weights of DINOv2."""
+        return dinov2.load_weights()
+
+    @functools.cached_property
+    def dinov2_features(self) -> FeatureStatistics:
+        """Features of DINOv2: moments over all `images`, features of at most `KERNEL_FEATURES`."""
+
+        def make() -> tuple[dict[str, np.ndarray], None]:
+            features = dinov2.features(self.images, self.dinov2_weights)
+            fit = moments([features])
+            subset = features[subset_indices(len(features), KERNEL_FEATURES)]
+            return {"mean": fit.mean, "cov": fit.cov, "features": subset}, None
+
+        cache_key = [self.dinov2_weights.sha256, dinov2.RESIZE, cache.array_digest(self.images)]
+        arrays, _ = cache.memoise("reals", self.train.name, cache_key, make)
+        fit = Moments(arrays["mean"], arrays["cov"], len(self.images))
+        return FeatureStatistics(fit, arrays["features"], self.protocol | dinov2.protocol(self.dinov2_weights))
 
     @property
     def protocol(self) -> dict[str, Any]:

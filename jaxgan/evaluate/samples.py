@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from jaxgan.errors import UserError
-from jaxgan.evaluate import inception
+from jaxgan.evaluate import dinov2, inception
 from jaxgan.evaluate.reference import ReferenceSet
 from jaxgan.networks.inception import Features
 
@@ -40,6 +40,16 @@ class EvaluatedSamples:
         """The Inception network's features and logits of the samples."""
         return inception.features(self.samples, self.reference.inception_weights)
 
+    @functools.cached_property
+    def clean_inception(self) -> Features:
+        """The same with the samples resized as clean-fid does."""
+        return inception.features(self.samples, self.reference.inception_weights, clean=True)
+
+    @functools.cached_property
+    def dinov2(self) -> np.ndarray:
+        """DINOv2's features of the samples."""
+        return dinov2.features(self.samples, self.reference.dinov2_weights)
+
     @property
     def predicted_classes(self) -> np.ndarray:
         """The feature classifier's class of each sample, int [N]."""
@@ -68,4 +78,4 @@ def require_enough(compute: Callable[[], T]) -> T:
     try:
         return compute()
     except ValueError as error:
-        raise UserError(f"{error}; ask for more --samples") from error
+        raise UserError(f"{error}; ask for more --samples, or more --reals") from error

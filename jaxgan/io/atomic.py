@@ -23,6 +23,19 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def append_text(path: Path, text: str) -> None:
+    """Appends `text` to `path`. Raises OSError if it cannot be written whole; the file then stays as it was."""
+    remaining = memoryview(text.encode())
+    with path.open("ab", buffering=0) as file:
+        end = file.seek(0, os.SEEK_END)
+        try:
+            while remaining:
+                remaining = remaining[file.write(remaining) :]
+        except OSError:
+            file.truncate(end)
+            raise
+
+
 def write_text(path: Path, text: str) -> None:
     """Writes `text` to `path` atomically. Raises OSError if it cannot be written."""
     with replacing(path) as temporary:

@@ -4,16 +4,18 @@ import contextlib
 import hashlib
 import json
 import os
-import zipfile
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from jaxgan.errors import first_line
 from jaxgan.io import atomic
 
 Arrays = Mapping[str, np.ndarray]
+FORMAT = 2  # of the files; a change of it makes older ones unused
 
 
 def cache_dir(kind: str) -> Path:
@@ -24,7 +26,8 @@ def cache_dir(kind: str) -> Path:
 def memoise(kind: str, name: str, key: Any, make: Callable[[], tuple[Arrays, Any]]) -> tuple[Arrays, Any]:
     """Memoises `make()` on disk under the hash of `name` and `key`.
 
-    A missing or unreadable file is computed again. If the result cannot be written, it is returned all the same.
+    A missing file is computed, and one that is damaged or belongs to another key is computed again, with a warning. If
+    the result cannot be written, it is returned all the same.
 
     Args:
         kind: Folder below the cache, see `cache_dir`.
@@ -35,14 +38,28 @@ def memoise(kind: str, name: str, key: Any, make: Callable[[], tuple[Arrays, Any
     Returns:
         What `make()` returned. Tuples in the information become lists if it was read from disk.
     """
-    digest = hashlib.sha256(json.dumps([name, key], sort_keys=True).encode()).hexdigest()[:16]
-    path = cache_dir(kind) / f"{''.join(c if c.isalnum() else '-' for c in name)}-{digest}.npz"
-    unreadable = contextlib.suppress(OSError, ValueError, KeyError, zipfile.BadZipFile)
-    with unreadable, path.open("rb") as stream, np.load(stream) as file:
-        return {n: file[n] for n in file.files if n != "about"}, json.loads(str(file["about"]))
+    digest = hashlib.sha256(json.dumps([FORMAT, name, key], sort_keys=True).encode()).hexdigest()[:16]
+    start = "".join(c if c.isascii() and c.isalnum() else "-" for c in name)[:100]
+    path = cache_dir(kind) / f"{start}-{digest}.npz"
+    try:
+        return _read(path, digest)
+    except FileNotFoundError:
+        pass
+    except Exception as error:  # Damaged archives raise errors of many types.
+        warnings.warn(f"{path} cannot be read and is computed again: {first_line(error)}", stacklevel=2)
     arrays, about = make()
     with contextlib.suppress(OSError), atomic.replacing(path) as temporary:
-        np.savez(temporary, **arrays, about=json.dumps(about))
+        np.savez(temporary, **arrays, about=json.dumps([digest, about]))
+    return arrays, about
+
+
+def _read(path: Path, digest: str) -> tuple[Arrays, Any]:
+    """Returns the contents of a file of `memoise`. Raises an error of any type if it is missing or damaged."""
+    with path.open("rb") as stream, np.load(stream) as file:
+        arrays = {name: file[name] for name in file.files}  # The archive has a CRC-32 of each.
+    stored_digest, about = json.loads(str(arrays.pop("about")))
+    if stored_digest != digest:
+        raise ValueError("it belongs to another key")
     return arrays, about
 
 

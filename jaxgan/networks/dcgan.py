@@ -6,6 +6,7 @@ latents and, as constant maps, with the image (Mirza & Osindero 2014).
 """
 
 import functools
+from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -46,7 +47,10 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Maps images [B, H, H, C], and labels int32 [B] if `classes` > 0, to logits [B]."""
+    """Maps images [B, H, H, C], and labels int32 [B] if `classes` > 0, to logits [B].
+
+    With a head it returns that module's dict of outputs, see `jaxgan.networks.heads`.
+    """
 
     width: int = 64  # channels at half the size; doubled each time the size is halved again
     base: int = 4  # side of the last feature map in pixels
@@ -54,9 +58,10 @@ class Discriminator(nn.Module):
     kernel_init: Initializer = NORMAL
     classes: int = 0
     spectral: bool = False  # whether to use spectral norm in each layer
+    head: nn.Module | None = None
 
     @nn.compact
-    def __call__(self, x: Array, labels: Array | None = None, train: bool = True) -> Array:
+    def __call__(self, x: Array, labels: Array | None = None, train: bool = True) -> Any:
         normed = functools.partial(spectral_norm, train) if self.spectral else lambda layer: layer
         if self.classes:
             maps = nn.one_hot(labels, self.classes, dtype=x.dtype)[:, None, None]
@@ -65,6 +70,8 @@ class Discriminator(nn.Module):
             norm = self.norm and i > 0
             x = normed(Conv(self.width << i, strides=(2, 2), use_bias=not norm, kernel_init=self.kernel_init))(x)
             x = leaky_relu(batch_norm(train, scale_init=_scale_init)(x) if norm else x)
+        if self.head is not None:
+            return self.head(x.reshape(len(x), -1), labels, train)
         return normed(nn.Dense(1, kernel_init=self.kernel_init))(x.reshape(len(x), -1))[:, 0]
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 from jax import Array
 
 from jaxgan.core import axis
@@ -15,11 +16,13 @@ from jaxgan.networks.conv import Padding, Pair, conv2d, conv_transpose2d
 Activation = Callable[[Array], Array]
 Initializer = nn.initializers.Initializer
 
+BATCH_NORM_MOMENTUM = 0.9  # weight of the old value in an update of the running statistics
+
 leaky_relu = functools.partial(nn.leaky_relu, negative_slope=0.2)  # DCGAN's slope; flax's default is 0.01
 
 
 class Conv(nn.Module):
-    """2-D convolution with the parameters of `flax.linen.Conv`, computed by `conv2d`."""
+    """2-D convolution with the parameters of `flax.linen.Conv`, computed by `conv2d` in the dtype of the input."""
 
     features: int
     kernel: Pair = (4, 4)  # kernel size in pixels
@@ -33,8 +36,10 @@ class Conv(nn.Module):
     @nn.compact
     def __call__(self, x: Array) -> Array:
         kernel = self.param("kernel", self.kernel_init, (*self.kernel, x.shape[-1] // self.groups, self.features))
-        x = self.convolve(x, kernel)
-        return x + self.param("bias", self.bias_init, (self.features,))[None, None, None] if self.use_bias else x
+        out = self.convolve(x, kernel.astype(x.dtype))
+        if not self.use_bias:
+            return out
+        return out + self.param("bias", self.bias_init, (self.features,)).astype(x.dtype)[None, None, None]
 
     def convolve(self, x: Array, kernel: Array) -> Array:
         """Returns the layer's output before the bias is added."""
@@ -49,7 +54,7 @@ class ConvTranspose(Conv):
         return conv_transpose2d(x, kernel, self.strides, self.padding)
 
 
-def batch_norm(train: bool, momentum: float = 0.9, **options: Any) -> Activation:
+def batch_norm(train: bool, momentum: float = BATCH_NORM_MOMENTUM, **options: Any) -> Activation:
     """Returns a batch norm layer whose statistics are those of the whole batch, over all devices.
 
     Args:
@@ -62,20 +67,51 @@ def batch_norm(train: bool, momentum: float = 0.9, **options: Any) -> Activation
     return functools.partial(_call_with_promotion, layer)
 
 
+class SpectralNorm(nn.Module):
+    """A layer with its kernel divided by an estimate of the kernel's largest singular value, see `spectral_norm`.
+
+    `flax.linen.SpectralNorm` stores the divided kernel as the initial parameter. Here the parameter is what the layer's
+    initialiser returns, and only the forward pass divides it.
+    """
+
+    layer: nn.Module
+
+    @nn.compact
+    def __call__(self, x: Array, train: bool) -> Array:
+        if self.is_initializing():
+            self.layer(x)  # Creates the parameters.
+        params, name = self.layer.variables["params"], self.layer.name
+        matrix = params["kernel"].reshape(-1, params["kernel"].shape[-1])
+        u_init = lambda: jax.random.normal(self.make_rng("params"), (1, matrix.shape[1]))
+        u = self.variable("spectral", f"{name}/u", u_init)
+        sigma = self.variable("spectral", f"{name}/sigma", jnp.ones, ())
+        estimate, next_u = largest_singular_value(matrix.astype(u.value.dtype), u.value)
+        if train:
+            u.value, sigma.value = next_u, estimate
+        kernel = params["kernel"] / jnp.where(estimate == 0, 1, estimate).astype(matrix.dtype)
+        return self.layer.clone(parent=None).apply({"params": {**params, "kernel": kernel}}, x)
+
+
 def spectral_norm(train: bool, layer: nn.Module) -> Callable[[Array], Array]:
     """Returns the layer with its kernel divided by an estimate of the kernel's largest singular value.
 
     The kernel [..., O] is reshaped to a matrix W with O columns. The estimate is v'Wu after one power iteration (Miyato
     et al. 2018, Algorithm 1) that starts from u [1, O] in the collection "spectral". A call with `train` stores the new
-    u. No gradient flows through u and v.
+    u, and the estimate as sigma. No gradient flows through u and v.
     """
+    return lambda x: SpectralNorm(layer)(x, train)
 
-    def normed(x: Array) -> Array:
-        # flax adds epsilon to the squared norm; the authors' code adds 1e-12 to the norm.
-        wrapped = nn.SpectralNorm(layer, epsilon=1e-24, collection_name="spectral", dtype=x.dtype)
-        return _call_with_promotion(wrapped, x, update_stats=train)
 
-    return normed
+def largest_singular_value(matrix: Array, u: Array) -> tuple[Array, Array]:
+    """Returns an estimate v'Wu of the largest singular value of W [I, O], and the next u [1, O], by power iteration.
+
+    No gradient flows through u and v.
+    """
+    normalise = lambda x: x / (jnp.linalg.norm(x) + 1e-12)  # epsilon as in the authors' code
+    fixed = jax.lax.stop_gradient(matrix)
+    v = normalise(u @ fixed.T)
+    u = normalise(v @ fixed)
+    return (v @ matrix @ u.T)[0, 0], u
 
 
 def _call_with_promotion(layer: nn.Module, x: Array, **options: Any) -> Array:

@@ -7,6 +7,7 @@ three layers of 512 units, He uniform. Their critic uses ReLU; the default here 
 import functools
 import math
 from collections.abc import Callable
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -20,7 +21,7 @@ HE_UNIFORM = nn.initializers.he_uniform()
 
 
 class Generator(nn.Module):
-    """Maps latents [B, Z] to examples [B, *shape]."""
+    """Maps latents [B, Z], and labels int32 [B] if `classes` > 0, to examples [B, *shape]."""
 
     shape: tuple[int, ...]  # (2,) for 2-D points, (H, W, C) for images
     width: int = 512
@@ -29,10 +30,11 @@ class Generator(nn.Module):
     out: Activation = jax.nn.identity  # of the output layer; tanh for images
     kernel_init: Initializer = HE_UNIFORM
     norm: Callable[[bool], Activation] | None = None  # returns the hidden layers' norm, given `train`; replaces biases
+    classes: int = 0  # labels are appended to z as one-hot vectors
 
     @nn.compact
-    def __call__(self, z: Array, train: bool = True) -> Array:
-        x = z
+    def __call__(self, z: Array, labels: Array | None = None, train: bool = True) -> Array:
+        x = jnp.concatenate([z, nn.one_hot(labels, self.classes, dtype=z.dtype)], axis=1) if self.classes else z
         for _ in range(self.depth):
             x = nn.Dense(self.width, use_bias=self.norm is None, kernel_init=self.kernel_init)(x)
             x = self.activation(x if self.norm is None else self.norm(train)(x))
@@ -41,20 +43,23 @@ class Generator(nn.Module):
 
 
 class Critic(nn.Module):
-    """Maps examples [B, ...] to logits [B]."""
+    """Maps examples [B, ...] to logits [B], or with a head to its dict of outputs, see `jaxgan.networks.heads`."""
 
     width: int = 512
     depth: int = 3  # number of hidden layers
     activation: Activation = leaky_relu
     kernel_init: Initializer = HE_UNIFORM
     spectral: bool = False  # whether to use spectral norm in each layer
+    head: nn.Module | None = None
 
     @nn.compact
-    def __call__(self, x: Array, train: bool = True) -> Array:
+    def __call__(self, x: Array, labels: Array | None = None, train: bool = True) -> Any:
         normed = functools.partial(spectral_norm, train) if self.spectral else lambda layer: layer
         x = x.reshape(len(x), -1)
         for _ in range(self.depth):
             x = self.activation(normed(nn.Dense(self.width, kernel_init=self.kernel_init))(x))
+        if self.head is not None:
+            return self.head(x, labels, train)
         return normed(nn.Dense(1, kernel_init=self.kernel_init))(x)[:, 0]
 
 

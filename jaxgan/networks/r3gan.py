@@ -2,9 +2,12 @@
 
 They have inverted bottlenecks with grouped convolutions, initial weights scaled by depth as in Fixup, and bilinear
 resampling. The defaults are those for CIFAR-10. For 64 x 64 pixels use five stages; for 28 x 28, three and `base=7`.
+
+As in the authors' code, reduced precision leaves the stage of the smallest feature map in the dtype of the inputs.
 """
 
 import math
+from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -29,6 +32,7 @@ class Generator(nn.Module):
     groups: int = 96  # groups of the 3x3 convolutions; must divide EXPANSION times each width
     base: int = 4  # side of the smallest feature map in pixels
     classes: int = 0
+    dtype: Any = None  # in which all stages but the first compute, such as bfloat16; None for that of the inputs
 
     @nn.compact
     def __call__(self, z: Array, labels: Array | None = None, train: bool = True) -> Array:
@@ -38,9 +42,9 @@ class Generator(nn.Module):
         basis = self.param("basis", nn.initializers.normal(1.0), (self.base, self.base, first))
         x = basis[None] * nn.Dense(first, use_bias=False, kernel_init=LINEAR_INIT)(z)[:, None, None]
         for n, width in enumerate(self.widths):
-            x = upsample(_project(x, width)) if n else x
+            x = upsample(_project(x.astype(self.dtype or x.dtype), width)) if n else x
             x = _stage(x, self.blocks, self.groups, len(self.widths))
-        return Conv(self.channels, (1, 1), use_bias=False, kernel_init=LINEAR_INIT)(x)
+        return Conv(self.channels, (1, 1), use_bias=False, kernel_init=LINEAR_INIT)(x).astype(z.dtype)
 
 
 class Discriminator(nn.Module):
@@ -53,12 +57,16 @@ class Discriminator(nn.Module):
     blocks: int = 2  # residual blocks in each stage
     groups: int = 96  # groups of the 3x3 convolutions; must divide EXPANSION times each width
     classes: int = 0
+    dtype: Any = None  # in which all stages but the last compute, such as bfloat16; None for that of the inputs
 
     @nn.compact
     def __call__(self, x: Array, labels: Array | None = None, train: bool = True) -> Array:
+        last, in_dtype = len(self.widths) - 1, x.dtype
+        x = x.astype(self.dtype or in_dtype) if last else x
         x = Conv(self.widths[0], (1, 1), use_bias=False, kernel_init=LINEAR_INIT)(x)
         for n, width in enumerate(self.widths):
             x = _project(downsample(x), width) if n else x
+            x = x.astype(in_dtype) if n == last else x
             x = _stage(x, self.blocks, self.groups, len(self.widths))
         side, width = x.shape[-2:]
         basis = self.param("basis", nn.initializers.normal(1 / side), (side, side, width))
@@ -70,34 +78,33 @@ class Discriminator(nn.Module):
 
 
 def upsample(x: Array) -> Array:
-    """Returns images [B, 2H, 2W, C] from [B, H, W, C] by bilinear interpolation with the filter [1, 2, 1] / 2.
+    """Returns images [B, 2H, 2W, C] from [B, H, W, C] by bilinear interpolation, with the filter [1, 3, 3, 1] / 4.
 
-    The mean of each pixel and the next one is inserted between them. Pixels outside the image count as 0. The map is
-    four times the transpose of `downsample`.
+    Pixels are squares: each becomes two pixels a quarter of its side to the left and to the right of its centre, along
+    each axis. Pixels outside the image count as 0. The map is four times the transpose of `downsample`.
     """
     for axis in (1, 2):
-        following = _slice_and_pad(x, axis, slice(1, None), (0, 1))
-        x = jnp.stack([x, 0.5 * (x + following)], axis + 1).reshape(*x.shape[:axis], -1, *x.shape[axis + 1 :])
+        low, high = (0.75 * x + 0.25 * _shift(x, axis, by) for by in (1, -1))
+        x = jnp.stack([low, high], axis + 1).reshape(*x.shape[:axis], -1, *x.shape[axis + 1 :])
     return x
 
 
 def downsample(x: Array) -> Array:
-    """Returns images [B, H/2, W/2, C] from [B, H, W, C] by the filter [1, 2, 1] / 4 along each axis, with stride 2.
+    """Returns images [B, H/2, W/2, C] from [B, H, W, C] by the filter [1, 3, 3, 1] / 8 along each axis, with stride 2.
 
-    The filter is centred at the pixels with even indices. Pixels outside the image count as 0.
+    Each output pixel is centred between two input pixels. Pixels outside the image count as 0.
     """
     for axis in (1, 2):
-        even, odd = (_slice_and_pad(x, axis, slice(n, None, 2)) for n in (0, 1))
-        previous_odd = _slice_and_pad(odd, axis, slice(None, -1), (1, 0))
-        x = 0.25 * (previous_odd + odd) + 0.5 * even
+        even, odd = (x[(slice(None),) * axis + (slice(start, None, 2),)] for start in (0, 1))
+        x = 0.375 * (even + odd) + 0.125 * (_shift(odd, axis, 1) + _shift(even, axis, -1))
     return x
 
 
-def _slice_and_pad(x: Array, axis: int, indices: slice, pad: tuple[int, int] = (0, 0)) -> Array:
-    """Returns a slice of x along one axis, padded along that axis with (before, after) zeros."""
-    pads = [(0, 0)] * x.ndim
-    pads[axis] = pad
-    return jnp.pad(x[(slice(None),) * axis + (indices,)], pads)
+def _shift(x: Array, axis: int, by: int) -> Array:
+    """Returns x moved by 1 or -1 along one axis; the free place is filled with zeros."""
+    kept, pads = [slice(None)] * x.ndim, [(0, 0)] * x.ndim
+    kept[axis], pads[axis] = (slice(None, -1), (1, 0)) if by == 1 else (slice(1, None), (0, 1))
+    return jnp.pad(x[tuple(kept)], pads)
 
 
 def _stage(x: Array, blocks: int, groups: int, stages: int) -> Array:

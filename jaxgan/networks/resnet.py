@@ -78,6 +78,7 @@ class Critic(nn.Module):
     spectral: bool = True  # whether to use spectral norm in each layer
     pool: Callable[..., Array] = jnp.sum  # reduces the last feature map over its pixels
     attention: int = 0  # side of the feature map that self-attention is applied to; 0 for none
+    widen_first: bool = False  # whether a block's first convolution changes the width, as in SAGAN, or its second
 
     @nn.compact
     def __call__(self, x: Array, labels: Array | None = None, train: bool = True) -> Array:
@@ -85,8 +86,10 @@ class Critic(nn.Module):
         conv = lambda width, side, init: normed(Conv(width, (side, side), kernel_init=init))
         for n, width in enumerate(self.widths):
             resize = downsample if n < self.downs else lambda x: x
-            # The first block omits the first ReLU and downsamples its shortcut before the convolution.
-            inner = conv(width, 3, BLOCK_INIT)(nn.relu(x) if n else x)
+            # The first block omits the first ReLU and downsamples its shortcut before the convolution. Its input is
+            # the image, and both its convolutions have the output's width.
+            hidden = width if self.widen_first or n == 0 else x.shape[-1]
+            inner = conv(hidden, 3, BLOCK_INIT)(nn.relu(x) if n else x)
             inner = resize(conv(width, 3, BLOCK_INIT)(nn.relu(inner)))
             if n == 0:
                 x = conv(width, 1, OUTER_INIT)(resize(x))

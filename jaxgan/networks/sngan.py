@@ -4,13 +4,14 @@ Images are square, with a side of `base` times a power of two.
 """
 
 import functools
+from collections.abc import Callable
 
 import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array
 
 from jaxgan.networks.dcgan import num_halvings
-from jaxgan.networks.layers import Conv, ConvTranspose, batch_norm, spectral_norm
+from jaxgan.networks.layers import Activation, Conv, ConvTranspose, batch_norm, spectral_norm
 
 
 class Generator(nn.Module):
@@ -32,14 +33,15 @@ class Generator(nn.Module):
 
 
 class Critic(nn.Module):
-    """Maps images [B, H, H, C] to logits [B], with spectral norm in each layer."""
+    """Maps images [B, H, H, C] to logits [B], with spectral norm in each layer, or another normalisation of weights."""
 
     width: int = 64  # channels at the full size; doubled each time the size is halved
     base: int = 4  # side of the last feature map in pixels
+    normalise: Callable[[bool, nn.Module], Activation] = spectral_norm  # (train, layer) -> the normalised layer
 
     @nn.compact
     def __call__(self, x: Array, train: bool = True) -> Array:
-        normed = functools.partial(spectral_norm, train)
+        normed = functools.partial(self.normalise, train)
         activate = functools.partial(nn.leaky_relu, negative_slope=0.1)
         width = self.width
         while x.shape[1] > self.base:

@@ -73,15 +73,21 @@ class Output(abc.ABC):
 
 @dataclasses.dataclass(frozen=True)
 class Images(Output):
-    """Images uint8 [N, H, W, C], from float [N, H, W, C] in [-1, 1]. `draw` lays them out in one picture."""
+    """Images uint8 [N, H, W, C], from float [N, H, W, C] in [-1, 1].
+
+    Attributes:
+        draw: Lays them out in one picture.
+        dequantised: Whether they were learned from dequantised images, see `to_uint8`.
+    """
 
     draw: Draw = pictures.grid
+    dequantised: bool = False
     name = "images"
     preview_suffixes = (".png",)
 
     def postprocess(self, samples: np.ndarray) -> np.ndarray:
         """Returns rounded values in [0, 255]."""
-        return to_uint8(samples)
+        return to_uint8(samples, self.dequantised)
 
     def writers(self) -> dict[str, Writer]:
         """Returns the writer of a picture of all samples."""
@@ -180,9 +186,17 @@ class Tokens(Output):
         return {".txt": lambda samples, path: write_lines([" ".join(map(str, row)) for row in samples], path)}
 
 
-def to_uint8(samples: np.ndarray) -> np.ndarray:
-    """Rounds values in [-1, 1] to uint8 in [0, 255]."""
-    return np.clip(np.rint((samples + 1.0) * 127.5), 0, 255).astype(np.uint8)
+def to_uint8(samples: np.ndarray, dequantised: bool = False) -> np.ndarray:
+    """Converts values in [-1, 1] to uint8 in [0, 255].
+
+    Args:
+        samples: Pixels.
+        dequantised: Whether the training images are dequantised (`data.sources.Source.dequantised`). Their grey level k
+            is the interval [k, k + 1) / 128 - 1, so samples are rounded down, as in the code of WGAN-GP, and not to the
+            nearest level.
+    """
+    levels = np.floor((samples + 1.0) * 128.0) if dequantised else np.rint((samples + 1.0) * 127.5)
+    return np.clip(levels, 0, 255).astype(np.uint8)
 
 
 def write_lines(samples: Sequence[str], path: Path) -> None:

@@ -19,6 +19,7 @@ class _FigureResult(NamedTuple):
     entry: figures.FigureEntry
     result: dict[str, Any]
     image: Markup
+    is_stale: bool
 
     @property
     def num_holding(self) -> int:
@@ -59,7 +60,8 @@ def _read_results(root: Path) -> list[_FigureResult]:
     results = []
     for entry in figures.entries().values():
         if result := figures.read_result(root, entry.id):
-            results.append(_FigureResult(entry, result, _image(entry, root / entry.id / "figure.png")))
+            image = _image(entry, root / entry.id / "figure.png")
+            results.append(_FigureResult(entry, result, image, figures.is_stale(entry, result)))
     # arXiv numbers begin with the year and month.
     return sorted(results, key=lambda figure: (figure.entry.paper.rsplit("arXiv ")[-1], figure.entry.id))
 
@@ -73,8 +75,9 @@ def _image(entry: figures.FigureEntry, path: Path) -> Markup:
 
 def _markdown_table(results: list[_FigureResult]) -> str:
     rows = [f"| `{command_name()}` | claim | bound | measured | | time |", "|---|---|---|---|---|---|"]
-    for entry, result, _ in results:
-        command, seconds = f"`figure {entry.id}`", f"{result['protocol']['seconds']:,.0f} s"
+    for entry, result, _, is_stale in results:
+        command = f"`figure {entry.id}`{' (stale)' if is_stale else ''}"
+        seconds = f"{result['protocol']['seconds']:,.0f} s"
         for claim in result["claims"]:
             text = claim["text"].replace("|", "\\|")
             bound, value = figures.format_bound(claim), figures.format_value(claim)

@@ -4,8 +4,7 @@ import contextlib
 import dataclasses
 import datetime
 import fcntl
-import hashlib
-import inspect
+import functools
 import json
 import math
 import shutil
@@ -19,6 +18,7 @@ import numpy as np
 
 from jaxgan.errors import SystemFailure, UserError, command_name, did_you_mean
 from jaxgan.io import atomic
+from jaxgan.reports.source_digest import source_digest
 from jaxgan.runs import registry
 from jaxgan.runs.registry import CPU, Entry, format_minutes
 from jaxgan.runs.run import Run, load_steps, train_entry
@@ -28,6 +28,8 @@ from jaxgan.training.experiment import PERIOD_FIELDS, Config, config_hash, ident
 from jaxgan.training.metric_log import median_over_seeds, read_log
 
 DPI = 200  # of figure.png
+LONG_MINUTES = 15  # figures that take longer are made by name, or by `figure all --long`
+LOG_LINES = 100  # at least so many per run. A run can be saved at each of them.
 
 Numbers = Mapping[str, Any]  # Numbers, lists and dicts of them are written to result.json, arrays to data.npz.
 Runs = Mapping[str, tuple[Run, ...]]  # By the label of a RunSpec: the run at each of the requested steps.
@@ -55,8 +57,11 @@ class RunSpec:
             steps = tuple(range(len(steps))) if 0 in steps else tuple(range(1, len(steps) + 1))
             settings |= {"seeds": min(settings.get("seeds", entry.config.seeds), 2)}
             settings |= {"batch_size": min(settings.get("batch_size", entry.config.batch_size), 16)}
-        last = max(steps)
-        periods = dict.fromkeys(PERIOD_FIELDS, last) | {"log_every": math.gcd(*steps)}
+        last, period = max(steps), math.gcd(*steps)
+        lines = next(
+            n for n in range(1, period + 1) if period % n == 0 and (n * last >= LOG_LINES * period or n == period)
+        )
+        periods = dict.fromkeys(PERIOD_FIELDS, last) | {"log_every": period // lines}
         return ResolvedRun(entry, dataclasses.replace(entry.config, **settings, **periods, steps=last), steps)
 
 
@@ -147,6 +152,11 @@ class FigureEntry:
         return format_minutes(self.minutes, self.hardware)
 
     @property
+    def is_long(self) -> bool:
+        """Whether it takes more than `LONG_MINUTES`, or was not timed."""
+        return self.minutes is None or self.minutes > LONG_MINUTES
+
+    @property
     def command(self) -> str:
         """The command that makes the figure."""
         return f"{command_name()} figure {self.id}"
@@ -200,7 +210,7 @@ def make(entry: FigureEntry, root: Path, devices: Devices, reduced: bool = False
     """
     figure, folder, cache = entry.build(), root / entry.id, root / "cache"
     resolved = {label: spec.resolve(reduced) for label, spec in figure.runs.items()}
-    inputs = _result_inputs(entry, resolved) | {"reduced": reduced}
+    inputs = _result_inputs(entry, resolved) | _environment() | {"reduced": reduced}
     previous = read_result(root, entry.id)
     if previous and _is_current(previous, inputs):
         return previous
@@ -237,19 +247,40 @@ def make(entry: FigureEntry, root: Path, devices: Devices, reduced: bool = False
 
 
 def _result_inputs(entry: FigureEntry, resolved: Mapping[str, ResolvedRun]) -> dict[str, Any]:
-    """Returns everything that a result depends on."""
+    """Returns what a figure is made from: its runs with their settings, and its own source."""
     return {
         "runs": {label: run.describe() for label, run in resolved.items()},
-        "code": hashlib.sha256(Path(inspect.getfile(entry.build)).read_bytes()).hexdigest()[:8],
-        "git": workdir.git_commit(),
-        "versions": workdir.versions(),
+        "code": source_digest(entry.build),
     }
+
+
+def _environment() -> dict[str, Any]:
+    """Returns the commit and the versions, on which a result depends as well."""
+    return {"git": workdir.git_commit(), "versions": workdir.versions()}
 
 
 def _is_current(result: Mapping[str, Any], inputs: Mapping[str, Any]) -> bool:
     """Returns whether a result was made from the same inputs, by code that was committed."""
-    same = {name: result["protocol"].get(name) for name in inputs} == inputs
-    return same and not (inputs["git"] or "").endswith("+")
+    return _has_inputs(result, inputs) and not (inputs["git"] or "").endswith("+")
+
+
+def _has_inputs(result: Mapping[str, Any], inputs: Mapping[str, Any]) -> bool:
+    protocol = result["protocol"]
+    return {name: protocol.get(name) for name in inputs} == json.loads(json.dumps(inputs))
+
+
+def is_stale(entry: FigureEntry, result: Mapping[str, Any]) -> bool:
+    """Returns whether the settings of a figure's runs, or the figure's own source, have changed since a result."""
+    resolved = {label: spec.resolve() for label, spec in entry.build().runs.items()}
+    return not _has_inputs(result, _result_inputs(entry, resolved))
+
+
+def is_made(entry: FigureEntry, root: Path) -> bool:
+    """Returns whether `make` would return the last result as it is."""
+    resolved = {label: spec.resolve() for label, spec in entry.build().runs.items()}
+    previous = read_result(root, entry.id)
+    inputs = _result_inputs(entry, resolved) | _environment() | {"reduced": False}
+    return previous is not None and _is_current(previous, inputs)
 
 
 def _training_record(folder: Path) -> dict[str, Any]:
@@ -272,18 +303,21 @@ def read_result(root: Path, id: str) -> dict[str, Any] | None:
 
 def load_or_train(run: ResolvedRun, cache: Path, devices: Devices) -> tuple[Run, ...]:
     """Returns the run at each of its examined steps, from the cache or trained as far as it is missing."""
-    folder = cache / run.entry.name / config_hash(run.entry.name, run.config)
+    # Training and measuring share one experiment, and so its compiled sampler.
+    entry = dataclasses.replace(run.entry, build=functools.cache(run.entry.build))
+    folder = cache / entry.name / config_hash(entry.name, run.config)
     folder.mkdir(parents=True, exist_ok=True)
     with _lock(folder / ".figures"):  # Another process that needs the same run waits and then finds it trained.
         saved = {int(path.name) for path in (folder / "checkpoints").glob("[0-9]*") if path.name.isdigit()}
         if any(step not in saved for step in run.steps if 0 < step <= max(saved, default=0)):
             shutil.rmtree(folder / "checkpoints")  # It passed an examined step without saving it.
+            (folder / "metrics.jsonl").unlink(missing_ok=True)
             saved = set()
         if max(run.steps) not in saved:
-            print(f"training {run.entry.name} to step {max(run.steps):,} in {folder}", file=sys.stderr)
-            train_entry(run.entry, run.config, folder, devices, keep=run.steps)
+            print(f"training {entry.name} to step {max(run.steps):,} in {folder}", file=sys.stderr)
+            train_entry(entry, run.config, folder, devices, keep=run.steps)
         try:
-            return load_steps(folder, run.entry, run.config, run.steps)
+            return load_steps(folder, entry, run.config, run.steps)
         except SystemFailure as error:  # Damaged, or written by networks that have changed since.
             raise SystemFailure(f"{error}; to train it again delete {folder}") from error
 

@@ -2,7 +2,6 @@
 
 import io
 import itertools
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 from markupsafe import Markup
 
 from jaxgan.errors import UserError
+from jaxgan.io import json_files
 from jaxgan.render import html, plots
 from jaxgan.runs.registry import field_help
 from jaxgan.runs.run import read_config
@@ -33,7 +33,7 @@ def write(workdir: Path, out: Path) -> Path:
     Raises UserError if `workdir` holds no run, if the run has logged nothing yet, or if the page cannot be written.
     """
     entry, config = read_config(workdir)
-    record = json.loads((workdir / "config.json").read_text())
+    record = json_files.read_object(workdir / "config.json")
     log = read_log(workdir / "metrics.jsonl")
     if not log:
         raise UserError(f"{workdir} has no metrics yet; the first are logged after {config.log_every} steps")
@@ -53,7 +53,7 @@ def write(workdir: Path, out: Path) -> Path:
         previews=_previews(workdir / "samples"),
         metrics_plot=_curves(log, metrics),
         training_protocols=_training_protocols(workdir / "evaluator.json"),
-        evaluations=_evaluations(read_log(workdir / "evaluations.jsonl")),
+        evaluations=_evaluations(json_files.read_lines(workdir / "evaluations.jsonl", _is_evaluation)),
         neighbours=_neighbours(workdir / "neighbours.png"),
         losses_plot=_curves(log, losses),
         other_plot=_curves(log, others),
@@ -107,9 +107,15 @@ def _training_protocols(path: Path) -> list[tuple[list[str], str]]:
     if not path.exists():
         return []
     by_protocol: dict[str, list[str]] = {}
-    for metric, protocol in json.loads(path.read_text()).items():
+    for metric, protocol in json_files.read_object(path).items():
         by_protocol.setdefault(_describe_protocol(protocol), []).append(metric)
     return [(names, protocol) for protocol, names in by_protocol.items()]
+
+
+def _is_evaluation(record: Mapping[str, Any]) -> bool:
+    """Returns whether a line of evaluations.jsonl has what the page shows."""
+    measured = {"metric", "value"} <= record.keys() or any(name.startswith("eval/") for name in record)
+    return measured and ("metric" in record or "samples" in record)
 
 
 def _evaluations(evaluations: Records) -> list[tuple[str, list[tuple[str, str]]]]:

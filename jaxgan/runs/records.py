@@ -12,9 +12,10 @@ from jaxgan.evaluate.reference import ReferenceSet
 from jaxgan.evaluate.samples import EvaluatedSamples
 from jaxgan.render.outputs import Images
 from jaxgan.runs.run import Run
+from jaxgan.settings import check_values
 from jaxgan.training import workdir
 from jaxgan.training.metric_log import summarise_seeds
-from jaxgan.training.sampling import cyclic_labels
+from jaxgan.training.sampling import EvaluationSettings, cyclic_labels
 
 
 def measure(
@@ -33,8 +34,9 @@ def measure(
         records: One per number: `metric`, `value` (for several seeds a summary over them), and its protocol.
         pictures: Pictures of the first seed's samples, by name.
 
-    Raises UserError for an unknown metric, and for runs that do not generate images.
+    Raises UserError for an unknown metric, for a value out of range, and for runs that do not generate images.
     """
+    check_values(EvaluationSettings, samples=n, seed=seed)
     chosen = metrics.get(names)
     if not isinstance(run.experiment.output, Images):
         raise UserError(f"{run.entry.name} generates {run.experiment.output.name}, and --metrics measure images")

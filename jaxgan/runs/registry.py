@@ -4,6 +4,7 @@ import dataclasses
 import importlib
 import importlib.metadata
 import importlib.util
+import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,7 +14,8 @@ import jax
 
 from jaxgan.core.game import Network, Phase
 from jaxgan.errors import UserError, did_you_mean
-from jaxgan.training.experiment import Config, Experiment, setting_metadata
+from jaxgan.settings import setting_metadata
+from jaxgan.training.experiment import Config, Experiment
 
 CPU = "2 CPU cores"
 
@@ -32,6 +34,8 @@ class Entry:
         task: The heading under which it is listed.
         minutes: Expected training time with default settings on `hardware`, or None if it was not measured.
         hardware: What `minutes` refers to.
+        test_settings: Settings with which the tests run it, beyond few steps of batches of 16 examples. A group of
+            examples that must be on one device needs a larger batch: tests use up to eight devices.
     """
 
     name: str
@@ -43,6 +47,14 @@ class Entry:
     task: str = ""
     minutes: float | None = None
     hardware: str = CPU
+    test_settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def make(self, config: Config) -> Experiment:
+        """Returns `build(config)`. Raises UserError instead of other errors if settings do not go together."""
+        try:
+            return self.build(config)
+        except (ArithmeticError, ValueError) as error:
+            raise UserError(f"{self.name} cannot be built with these settings: {error}") from error
 
     @property
     def cost(self) -> str:
@@ -61,6 +73,7 @@ def format_minutes(minutes: float | None, hardware: str) -> str:
 
 
 _register: dict[str, Entry] = {}
+_imported: list[Path] = []
 
 Build = Callable[[Any], Experiment]
 
@@ -75,6 +88,7 @@ def register(
     task: str,
     minutes: float | None,
     hardware: str = CPU,
+    test_settings: Mapping[str, Any] | None = None,
 ) -> Callable[[Build], Build]:
     """Returns a decorator that registers `build(config) -> Experiment` under `name`, with `config` as its defaults.
 
@@ -84,7 +98,9 @@ def register(
     def add(build: Build) -> Build:
         if name in _register:
             raise ValueError(f"experiment {name} is registered twice")
-        _register[name] = Entry(name, config, build, paper, dataset, shows, task, minutes, hardware)
+        _register[name] = Entry(
+            name, config, build, paper, dataset, shows, task, minutes, hardware, test_settings or {}
+        )
         return build
 
     return add
@@ -113,8 +129,10 @@ def import_file(path: Path) -> None:
 
     Raises UserError if the file does not exist or cannot be imported.
     """
-    if not path.is_file():
+    if not os.path.isfile(path):  # `Path.is_file` raises for names that are too long.
         raise UserError(f"--import {path}: there is no such file")
+    if path.suffix != ".py":
+        raise UserError(f"--import {path}: the name of a Python file must end in .py")
     name = path.stem
     spec = importlib.util.spec_from_file_location(name, path)
     module = importlib.util.module_from_spec(spec)
@@ -124,6 +142,12 @@ def import_file(path: Path) -> None:
         spec.loader.exec_module(module)
     except Exception as error:
         raise UserError(f"--import {path} failed: {type(error).__name__}: {error}") from error
+    _imported.append(path)
+
+
+def imported_files() -> tuple[Path, ...]:
+    """Returns the files that `import_file` has imported, for commands that need them again."""
+    return tuple(_imported)
 
 
 def field_help(config: type[Config]) -> dict[str, str]:

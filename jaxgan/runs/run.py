@@ -3,24 +3,38 @@
 import contextlib
 import dataclasses
 import functools
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
 from jax.sharding import SingleDeviceSharding
 
+from jaxgan.core import games
 from jaxgan.core.game import TrainState
 from jaxgan.errors import UserError, did_you_mean
 from jaxgan.render.outputs import Images, Samples
 from jaxgan.runs import registry
 from jaxgan.runs.registry import Entry
+from jaxgan.settings import check_values
 from jaxgan.training import sampling
-from jaxgan.training.experiment import Config, Experiment
+from jaxgan.training.experiment import ADDED_FIELDS, Config, Experiment, config_hash
 from jaxgan.training.loop import TrainLoop, abstract_state, build_loop, run_key
 from jaxgan.training.metric_log import read_log
-from jaxgan.training.workdir import config_from_fields, protocol, read_record
+from jaxgan.training.transfer import Start, matching_networks, transfer_weights
+from jaxgan.training.workdir import (
+    Identity,
+    config_from_fields,
+    protocol,
+    read_record,
+    saved_steps,
+    stored_config,
+)
+
+if TYPE_CHECKING:
+    from jaxgan.training.checkpoint import Checkpoints  # Importing Orbax takes a second.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,7 +83,7 @@ class Run:
 
         Raises UserError for a value out of range, or an unknown option.
         """
-        self._check_request(n, member, labels)
+        self._check_request(n, seed, member, labels)
         sampler = sampling.make_sampler(self.experiment, self._sample_options(options))
         return sampler(self.seed_states[member], n, seed, labels)
 
@@ -89,7 +103,7 @@ class Run:
 
         Raises UserError for a value out of range, an unknown option, or an experiment that cannot interpolate.
         """
-        self._check_request(n, member, labels)
+        self._check_request(n, seed, member, labels)
         if self.experiment.interpolate is None or not isinstance(self.experiment.output, Images):
             raise UserError(f"{self.entry.name} cannot interpolate; it needs a generator of images from latents")
         if n >= sampling.CHUNK or frames < 1:
@@ -99,9 +113,8 @@ class Run:
         state, options = self.seed_states[member], self._sample_options(options)
         return sampling.interpolate(self.experiment, state, n, frames, seed, labels, options)
 
-    def _check_request(self, n: int, member: int, labels: Sequence[int] | None) -> None:
-        if n < 1:
-            raise UserError(f"cannot draw {n} samples; ask for at least 1")
+    def _check_request(self, n: int, seed: int, member: int, labels: Sequence[int] | None) -> None:
+        check_values(sampling.SampleSettings, n=n, seed=seed, member=member)
         self._check_member(member)
         classes = self.experiment.classes
         if labels is not None and not classes:
@@ -121,7 +134,11 @@ class Run:
         return networks[name].bind(self.seed_states[member].with_ema(), train=False)
 
     def evaluate(self, samples: int = 10_000, seed: int = 0) -> dict[str, Any]:
-        """Returns the experiment's own metrics of so many samples as `eval/name`, with the protocol they depend on."""
+        """Returns the experiment's own metrics of so many samples as `eval/name`, with the protocol they depend on.
+
+        Raises UserError for a value out of range.
+        """
+        check_values(sampling.EvaluationSettings, samples=samples, seed=seed)
         values, _ = sampling.evaluate_state(self.experiment, self.state, self.config.seeds, samples, seed)
         return values | protocol(self.entry.name, self.config, step=self.step, samples=samples, sample_seed=seed)
 
@@ -145,7 +162,10 @@ class Run:
             if name not in known:
                 hint = f"; it has {', '.join(known)}" if known else ""
                 raise UserError(f"{self.entry.name} has no sampling option {name!r}{hint}")
-        return dataclasses.replace(defaults, **changes) if changes else defaults
+        if not changes:
+            return defaults
+        check_values(type(defaults), **changes)
+        return dataclasses.replace(defaults, **changes)
 
     def _check_member(self, member: int) -> None:
         if not 0 <= member < self.config.seeds:
@@ -170,9 +190,10 @@ def train(
 
     Args:
         name: As `jaxgan.experiments()` lists it.
-        workdir: Where the run is written; runs/NAME by default. A run that is already there is continued.
+        workdir: Where the run is written; runs/NAME by default. A run that is already there is continued with its own
+            settings.
         devices: How many devices to use; all by default.
-        **settings: Settings that differ from the experiment's defaults.
+        **settings: Settings that differ from those of the run, or else from `default_config`.
 
     Raises UserError for an unknown name or setting, and the errors of `jaxgan.training.trainer.train`.
     """
@@ -181,7 +202,27 @@ def train(
     for setting in settings:
         if setting not in known:
             raise UserError(f"{name} has no setting {setting!r}; {did_you_mean(setting, known)}")
-    return train_entry(entry, dataclasses.replace(entry.config, **settings), workdir, devices)
+    default = default_config(entry, workdir, settings.get("start_from"))
+    return train_entry(entry, dataclasses.replace(default, **settings), workdir, devices)
+
+
+def default_config(entry: Entry, workdir: str | Path | None = None, start_from: str | None = None) -> Config:
+    """Returns the settings that need not be given: of the run in `workdir`, or a new run's.
+
+    A new run has the experiment's defaults. If it starts from a run of the same experiment it has that run's settings.
+    Raises UserError if a config.json is damaged.
+    """
+    stored = stored_config(Path(workdir or default_workdir(entry.name)), entry.name, entry.config)
+    if stored is not None:
+        return stored
+    if start_from is not None and (source := stored_config(Path(start_from), entry.name, entry.config)) is not None:
+        return dataclasses.replace(source, **{name: getattr(entry.config, name) for name in ADDED_FIELDS})
+    return entry.config
+
+
+def default_workdir(name: str) -> Path:
+    """Returns runs/NAME."""
+    return Path("runs") / name
 
 
 def train_entry(
@@ -200,10 +241,48 @@ def train_entry(
     from jaxgan.training.trainer import train  # Importing Orbax takes a second.
 
     devices = devices if isinstance(devices, Devices) else Devices.all(devices)
-    workdir = Path(workdir or Path("runs") / entry.name)
-    experiment = entry.build(config)
-    state = train(entry.name, experiment, config, workdir, devices, **options)
+    workdir = Path(workdir or default_workdir(entry.name))
+    start = None
+    if config.start_from is not None and not saved_steps(workdir / "checkpoints"):
+        config, start = _start(entry, config)
+    elif config.start_from is not None and config.start_step is None:  # The step that was the newest then.
+        stored = stored_config(workdir, entry.name, entry.config)
+        config = dataclasses.replace(config, start_step=stored and stored.start_step)
+    experiment = build(entry, config)
+    state = train(entry.name, experiment, config, workdir, devices, start=start, **options)
     return Run(workdir, entry, config, experiment, state)
+
+
+def build(entry: Entry, config: Config) -> Experiment:
+    """Returns an experiment, with the parameters frozen that `config.freeze` names. Raises UserError for a bad name."""
+    experiment = entry.make(config)
+    if not config.freeze:
+        return experiment
+    return dataclasses.replace(experiment, game=games.freeze(experiment.game, config.freeze))
+
+
+def _start(entry: Entry, config: Config) -> tuple[Config, Start]:
+    """Loads the run that `config.start_from` names. Returns the config with its step, and its weights to start from."""
+    folder = Path(config.start_from)
+    source_entry, source_config = read_config(folder)
+    if config.start_step is None:
+        source = load_newest(folder, source_entry, source_config)
+    else:
+        (source,) = load_steps(folder, source_entry, source_config, [config.start_step])
+    if source_config.seeds != config.seeds:
+        raise UserError(f"{folder} has {source_config.seeds} seed(s); start from it with --seeds {source_config.seeds}")
+    experiment, _, shapes = _restore_target(entry, config)
+    taken = matching_networks(source.state, shapes)
+    others = [name for name in shapes.params if name not in taken]
+    if not taken:
+        raise UserError(f"no network of {source_entry.name} in {folder} has the name and shape of one of {entry.name}")
+    fresh = f"; fresh: {', '.join(others)}" if others else ""
+    print(f"starting from step {source.step} of {folder}: {', '.join(taken)}{fresh}", file=sys.stderr)
+    state = jax.device_get(source.state)
+    into = lambda fresh: transfer_weights(state, fresh, experiment.game, config.seeds)
+    record = {"run": config.start_from, "name": source_entry.name, "step": source.step}
+    record |= {"hash": config_hash(source_entry.name, source_config), "taken": taken, "fresh": others}
+    return dataclasses.replace(config, start_step=source.step), Start(into, record)
 
 
 def load(workdir: str | Path) -> Run:
@@ -216,6 +295,9 @@ def load(workdir: str | Path) -> Run:
 
 def read_config(workdir: Path) -> tuple[Entry, Config]:
     """Returns the experiment and the settings of a work directory. Raises UserError if it holds no run."""
+    if not workdir.is_dir():
+        reason = "is not a folder" if workdir.exists() else "does not exist"
+        raise UserError(f"{workdir} {reason}; give the work directory of a run")
     name, fields = read_record(workdir)
     entry = registry.get(name)
     return entry, config_from_fields(workdir, name, entry.config, fields)
@@ -223,14 +305,12 @@ def read_config(workdir: Path) -> tuple[Entry, Config]:
 
 def load_newest(workdir: Path, entry: Entry, config: Config) -> Run:
     """Loads the newest good checkpoint of a run whose experiment and settings are known."""
-    from jaxgan.training.checkpoint import Checkpoints  # Importing Orbax takes a second.
-
     experiment, _, like = _restore_target(entry, config)
-    with contextlib.closing(Checkpoints(workdir / "checkpoints", read_only=True)) as checkpoints:
-        state = checkpoints.restore(like)
-    if state is None:
+    with contextlib.closing(_open_checkpoints(workdir, entry, config)) as checkpoints:
+        newest = checkpoints.restore(like)
+    if newest is None:
         raise UserError(f"{workdir} has no checkpoint yet")
-    return Run(workdir, entry, config, experiment, state)
+    return Run(workdir, entry, config, experiment, newest.state)
 
 
 def load_steps(workdir: Path, entry: Entry, config: Config, steps: Sequence[int]) -> tuple[Run, ...]:
@@ -238,18 +318,24 @@ def load_steps(workdir: Path, entry: Entry, config: Config, steps: Sequence[int]
 
     Raises SystemFailure if a checkpoint is missing or damaged.
     """
-    from jaxgan.training.checkpoint import Checkpoints
-
     experiment, loop, like = _restore_target(entry, config)
-    with contextlib.closing(Checkpoints(workdir / "checkpoints", read_only=True)) as checkpoints:
+    with contextlib.closing(_open_checkpoints(workdir, entry, config)) as checkpoints:
         states = [
-            checkpoints.restore_step(step, like) if step else jax.jit(loop.init)(run_key(config)) for step in steps
+            checkpoints.restore_step(step, like).state if step else jax.jit(loop.init)(run_key(config))
+            for step in steps
         ]
     return tuple(Run(workdir, entry, config, experiment, state) for state in states)
 
 
+def _open_checkpoints(workdir: Path, entry: Entry, config: Config) -> "Checkpoints":
+    """Opens the checkpoints of a run for reading."""
+    from jaxgan.training.checkpoint import Checkpoints  # Importing Orbax takes a second.
+
+    return Checkpoints(workdir / "checkpoints", read_only=True, identity=Identity.of(entry.name, config))
+
+
 def _restore_target(entry: Entry, config: Config) -> tuple[Experiment, TrainLoop, TrainState]:
     """Returns an experiment, its loop, and the abstract state to restore on the first device."""
-    experiment = entry.build(config)
+    experiment = build(entry, config)
     loop = build_loop(experiment, config)
     return experiment, loop, abstract_state(loop, config, SingleDeviceSharding(jax.devices()[0]))

@@ -39,7 +39,7 @@ class Target:
     Attributes:
         shape: Shape of one example.
         source: batch_size, then keyword options -> batches. Images take `split`, `flip` and `dequantise`.
-        evaluate: Measures samples.
+        evaluate: Measures samples; None if nothing is measured.
         output: The kind of the samples, see `Experiment`.
         preview_count: How many samples a preview shows.
         classes: Number of classes, or 0.
@@ -49,7 +49,7 @@ class Target:
 
     shape: tuple[int, ...]
     source: Callable[..., Source]
-    evaluate: Evaluate
+    evaluate: Evaluate | None
     output: Output
     preview_count: int
     classes: int = 0
@@ -90,8 +90,8 @@ class Target:
         """
         labels = (LABEL,) if conditional else ()
         make = functools.partial(Network, convolutional=convolutional, dtype=dtype)
-        examples = jax.ShapeDtypeStruct((pack, *self.shape), jnp.float32)
         keys = (NOISE_KEY,) if noise else ()
+        examples = jax.ShapeDtypeStruct((pack, *self.shape), jnp.float32)
         g_network = make("generator", generator, (latent_spec(latent),), (*labels, *keys))
         d_network = make("discriminator", discriminator, (examples,), labels)
         game = games.two_player(g_network, d_network, loss, latent, **options)
@@ -103,7 +103,7 @@ class Target:
         generator: Network,
         latent: Latent,
         source: Source,
-        evaluate_state: Callable[[TrainState], Mapping[str, float]] = lambda state: {},
+        evaluate_state: Callable[[TrainState], Mapping[str, float]] | None = None,
     ) -> Experiment:
         """Returns the experiment of any game on this target.
 
@@ -115,6 +115,7 @@ class Target:
             evaluate_state: state -> metrics of the state alone, for example a convergence measure.
         """
         conditional = LABEL in generator.extra_inputs
+        measure = self.evaluate_conditional if conditional else self.evaluate
 
         def generate(state: TrainState, z: Array, keys: Array, *labels: Array) -> Array:
             noise = [keys] if NOISE_KEY in generator.extra_inputs else []
@@ -128,18 +129,19 @@ class Target:
             return generate(state, z, keys, *labels)
 
         def evaluate(samples: Samples, state: TrainState) -> Evaluation:
-            result = (self.evaluate_conditional if conditional else self.evaluate)(samples)
-            return result._replace(values={**result.values, **evaluate_state(state)})
+            result = measure(samples) if measure else Evaluation({})
+            return result._replace(values={**result.values, **(evaluate_state(state) if evaluate_state else {})})
 
         return Experiment(
             game,
             source,
             sample,
-            evaluate=evaluate,
-            output=self.output,
+            evaluate=evaluate if measure or evaluate_state else None,
+            output=dataclasses.replace(self.output, dequantised=True) if source.dequantised else self.output,
             preview_count=self.preview_count,
             classes=self.classes if conditional else 0,
             data=self.data,
+            latent=latent,
             interpolate=interpolate,
         )
 
@@ -169,7 +171,7 @@ def density(
     def points() -> np.ndarray:
         return np.asarray(jax.vmap(density.sample)(jax.random.split(jax.random.key(0), 20_000)))
 
-    shape = jax.eval_shape(density.sample, jax.random.key(0)).shape
+    shape = jax.eval_shape(lambda: density.sample(jax.random.key(0))).shape
     draw = pictures.line if shape == (1,) else pictures.scatter
     return Target(
         shape=shape,
@@ -206,7 +208,7 @@ def images(
     if evaluate is not None:
         own = lambda samples: Evaluation(evaluate(samples))
     else:
-        own = make_evaluator(metrics, load_split)
+        own = make_evaluator(metrics, load_split) if metrics else None
     return Target(
         shape=shape,
         source=source,

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -49,6 +50,26 @@ class ScalarAccumulator:
             if name in scalars
         }
         return ScalarAccumulator(total, count, self.first_nonfinite_step | first)
+
+    def to_json(self) -> dict[str, Any] | None:
+        """Returns the sums as a JSON value from which `from_json` restores them exactly. Call it on host arrays.
+
+        Returns None if nothing was added.
+        """
+        if not any(np.any(n) for n in self.count.values()):
+            return None
+        return jax.tree.map(lambda x: np.asarray(x).tolist(), dataclasses.asdict(self))
+
+    def from_json(self, value: Any) -> "ScalarAccumulator":
+        """Returns the accumulator that `to_json` was called on, for an empty one of the same scalars.
+
+        If `value` is None or of other scalars, because the code has changed since, the empty one is returned.
+        """
+        if value is None or self.count.keys() != value["count"].keys():
+            return self
+        fields = dataclasses.asdict(self)
+        arrays = jax.tree.map(lambda empty, x: np.asarray(x, empty.dtype).reshape(empty.shape), fields, value)
+        return ScalarAccumulator(**arrays)
 
     def means(self) -> dict[str, np.ndarray]:
         """Returns the mean of every scalar that was added: [], or [K] for K seeds. Call it on host arrays."""

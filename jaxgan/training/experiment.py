@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from jax import Array
@@ -13,36 +13,32 @@ from jaxgan.data.datasets import ImageData
 from jaxgan.data.sources import Source
 from jaxgan.errors import UserError
 from jaxgan.render.outputs import Output, Samples
-
-
-def setting(default: Any, help: str, *, low: float | None = None, high: float | None = None) -> Any:
-    """Returns a dataclass field for a `Config`, with its help text and its closed range.
-
-    Without `low`, integers must be at least 1 and floats at least 0. Booleans, strings and None have no range. A
-    subclass that only changes a default writes `name: type = value`; help and range are inherited.
-    """
-    return dataclasses.field(default=default, metadata={"help": help, "low": low, "high": high})
+from jaxgan.settings import INT32_MAX, Settings, setting
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(Settings):
     """The settings that every experiment has. Subclasses add their own fields with `setting`.
 
     Raises UserError for a value outside its range.
     """
 
-    steps: int = setting(20_000, "training steps; a step is one batch and one discriminator update")
-    batch_size: int = setting(256, "examples per step, over all devices")
-    seed: int = setting(0, "seed of everything random", low=0, high=2**31 - 1)
-    seeds: int = setting(1, "how many seeds to train in one program: seed, seed + 1, ...")
+    steps: int = setting(20_000, "training steps; a step is one batch and one discriminator update", high=10**9)
+    batch_size: int = setting(256, "examples per step, over all devices", high=2**20)
+    seed: int = setting(0, "seed of everything random", low=0)
+    seeds: int = setting(1, "how many seeds to train in one program: seed, seed + 1, ...", high=4096)
     log_every: int = setting(500, "steps between lines of the log")
     sample_every: int = setting(5_000, "steps between previews; a multiple of log_every")
     evaluate_every: int = setting(5_000, "steps between evaluations; a multiple of log_every")
     save_every: int = setting(5_000, "steps between checkpoints; a multiple of log_every")
+    start_from: str | None = setting(None, "work directory of a run whose networks this run starts from")
+    start_step: int | None = setting(None, "step of that run; its newest checkpoint by default")
+    freeze: tuple[str, ...] = setting((), "parameters that do not train, such as discriminator/Conv_0 or generator")
 
     def __post_init__(self) -> None:
-        for name, metadata in setting_metadata(type(self)).items():
-            _check_range(name, getattr(self, name), metadata)
+        super().__post_init__()
+        if self.seed + self.seeds - 1 > INT32_MAX:
+            raise UserError(f"seed {self.seed} with seeds {self.seeds} goes beyond the last seed, {INT32_MAX:,}")
         for name in PERIOD_FIELDS:
             period = getattr(self, name)
             if remainder := period % self.log_every:
@@ -54,32 +50,17 @@ class Config:
 PERIOD_FIELDS = ("sample_every", "evaluate_every", "save_every")
 RESUMABLE_FIELDS = ("steps", "log_every", *PERIOD_FIELDS)  # A resumed run may change these: training does not.
 
-
-def setting_metadata(config: type) -> dict[str, Mapping[str, Any]]:
-    """Returns `help`, `low` and `high` of each field, inherited where a subclass only changes a default."""
-    own: dict[str, Mapping[str, Any]] = {}
-    for cls in reversed(config.__mro__):
-        for field in getattr(cls, "__dataclass_fields__", {}).values():
-            own[field.name] = field.metadata or own.get(field.name, {})
-    return {field.name: own[field.name] for field in dataclasses.fields(config)}
-
-
-def _check_range(name: str, value: Any, metadata: Mapping[str, Any]) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return
-    low, high = metadata.get("low"), metadata.get("high")
-    low = low if low is not None else (1 if isinstance(value, int) else 0)
-    if isinstance(value, float) and not low <= value < float("inf"):
-        raise UserError(f"{name} {value} must be a finite number of at least {low:g}")
-    if high is not None and not low <= value <= high:
-        raise UserError(f"{name} {value} must be between {low:g} and {high:.10g}")
-    if value < low:
-        raise UserError(f"{name} {value} must be at least {low:g}")
+ADDED_FIELDS = ("start_from", "start_step", "freeze")  # Runs of older versions lack them, which means the default.
 
 
 def identity_fields(config: Config) -> dict[str, Any]:
-    """Returns the settings that determine the path of training: all but `RESUMABLE_FIELDS`."""
-    return {name: value for name, value in dataclasses.asdict(config).items() if name not in RESUMABLE_FIELDS}
+    """Returns the settings that determine the path of training: all but `RESUMABLE_FIELDS`.
+
+    `ADDED_FIELDS` are left out at their default, so that the hashes of older runs stay as they are.
+    """
+    fields = {name: value for name, value in dataclasses.asdict(config).items() if name not in RESUMABLE_FIELDS}
+    is_default = lambda name: name in ADDED_FIELDS and fields[name] == getattr(Config, name)
+    return {name: value for name, value in fields.items() if not is_default(name)}
 
 
 def config_hash(name: str, config: Config) -> str:
@@ -104,7 +85,8 @@ class Experiment:
         source: The batches that the game is trained on.
         sample: Pure function (state, keys [N], *labels [N], **options) -> samples [N, ...]; labels only if `classes` is
             not 0. Options are the fields of `sample_options`.
-        evaluate: (samples, state) -> metrics of samples as `output.postprocess` returns them, and of the state.
+        evaluate: (samples, state) -> metrics of samples as `output.postprocess` returns them, and of the state. None if
+            the experiment has no metrics of its own.
         output: The kind of the samples, with their type and the files that show them.
         preview_count: How many samples a preview shows.
         classes: Number of classes that can be requested; sample i has class i % classes unless labels are given.
@@ -113,15 +95,17 @@ class Experiment:
             the fraction t of the way between the latents of the two keys, or None.
         sample_options: None, or a frozen dataclass of `setting` fields with the default options of `sample`, such as a
             truncation, or which of several generators to use.
+        latent: example keys -> the input of the network "generator" from which `sample` draws, if that is what it does.
     """
 
     game: Game
     source: Source
     sample: Callable[..., Array]
-    evaluate: Callable[[Samples, TrainState], Evaluation]
+    evaluate: Callable[[Samples, TrainState], Evaluation] | None
     output: Output
     preview_count: int = 64
     classes: int = 0
     data: Callable[[str], ImageData] | None = None
     interpolate: Callable[..., Array] | None = None
     sample_options: Any = None
+    latent: Callable[[Array], Array] | None = None

@@ -3,7 +3,9 @@
 import contextlib
 import json
 import math
+import os
 import sys
+import time
 import wave
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,7 +14,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from jaxgan.io import atomic
+from jaxgan.io import atomic, json_files
+
+FLUSH_SECONDS = 10.0  # between writes of TensorBoard's events to the disk
 
 
 def summarise_seeds(value: Any) -> Any:
@@ -45,20 +49,18 @@ class MetricLog:
         atomic.write_text(self.path, "".join(json.dumps(record) + "\n" for record in kept))
         self.file = self.path.open("a", buffering=1)
         try:
-            with blocked_import("torch"):
-                import tensorboardX
+            self.board = EventFile(directory, step)
         except ImportError:
             self.board = None
-        else:
-            self.board = tensorboardX.SummaryWriter(str(directory), purge_step=step + 1)
 
     def write(self, record: Mapping[str, Any]) -> None:
         """Writes one record: `step`, `images`, `seconds`, and values from `summarise_seeds` by name."""
         self.file.write(json.dumps(record) + "\n")
         if self.board is not None:
-            for name in record.keys() - {"step", "images", "seconds"}:
-                if (value := median_over_seeds(record[name])) is not None:
-                    self.board.add_scalar(name, value, record["step"])
+            names = record.keys() - {"step", "images", "seconds"}
+            values = {name: median_over_seeds(record[name]) for name in sorted(names)}
+            scalars = {name: value for name, value in values.items() if value is not None}
+            self.board.write(record["step"], _scalar_summary(scalars))
 
     def add_preview(self, path: Path, step: int) -> None:
         """Copies a picture, GIF, WAV or text file to TensorBoard, under the name `samples` and the rest after the step.
@@ -69,13 +71,20 @@ class MetricLog:
         """
         if self.board is not None:
             tag = "samples" + path.name.removeprefix(f"{step:08d}")
-            self.board.file_writer.add_summary(_preview_summary(tag, path), step)
+            self.board.write(step, _preview_summary(tag, path))
 
     def close(self) -> None:
         """Closes the files."""
         self.file.close()
         if self.board is not None:
             self.board.close()
+
+
+def _scalar_summary(scalars: Mapping[str, float]) -> Any:
+    """Returns TensorBoard's record of numbers by name."""
+    from tensorboardX.proto.summary_pb2 import Summary
+
+    return Summary(value=[Summary.Value(tag=name, simple_value=value) for name, value in scalars.items()])
 
 
 def _preview_summary(tag: str, path: Path) -> Any:
@@ -96,6 +105,36 @@ def _preview_summary(tag: str, path: Path) -> Any:
     return Summary(value=[Summary.Value(tag=tag, image=image)])
 
 
+class EventFile:
+    """A file of TensorBoard's events.
+
+    It is written by the caller: the writer thread of tensorboardX dies if the disk is full, and its queue then blocks
+    the trainer for ever.
+    """
+
+    def __init__(self, directory: Path, step: int) -> None:
+        """Opens a new file, which hides events after `step` in older ones. Raises ImportError without tensorboardX."""
+        with blocked_import("torch"):
+            from tensorboardX.event_file_writer import EventsWriter
+            from tensorboardX.proto import event_pb2
+        self.make_event = event_pb2.Event
+        self.writer = EventsWriter(str(directory / "events"), f".{os.getpid()}")
+        self.flushed = time.perf_counter()
+        start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
+        self.writer.write_event(self.make_event(wall_time=time.time(), step=step + 1, session_log=start))
+
+    def write(self, step: int, summary: Any) -> None:
+        """Writes TensorBoard's record of one step."""
+        self.writer.write_event(self.make_event(wall_time=time.time(), step=step, summary=summary))
+        if time.perf_counter() - self.flushed > FLUSH_SECONDS:
+            self.writer.flush()
+            self.flushed = time.perf_counter()
+
+    def close(self) -> None:
+        """Writes what is left and closes the file."""
+        self.writer.close()
+
+
 @contextlib.contextmanager
 def blocked_import(name: str) -> Iterator[None]:
     """Makes a module that is not imported yet appear missing. tensorboardX would spend seconds on importing torch."""
@@ -110,8 +149,23 @@ def blocked_import(name: str) -> Iterator[None]:
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
-    """Returns all complete lines of a JSON-lines file. A last line that was cut off by a kill is dropped."""
-    if not path.exists():
-        return []
-    lines = path.read_text().split("\n")
-    return [json.loads(line) for line in lines[:-1] if line]
+    """Returns the records of metrics.jsonl. Damaged ones are left out with a warning, see `json_files.read_lines`."""
+    return json_files.read_lines(path, _is_record)
+
+
+def _is_record(record: Mapping[str, Any]) -> bool:
+    counts = [record.get(name) for name in ("step", "images")]
+    values = [value for name, value in record.items() if name not in ("step", "images")]
+    return (
+        all(isinstance(n, int) and not isinstance(n, bool) and n >= 0 for n in counts)
+        and isinstance(record.get("seconds"), int | float)
+        and all(_is_value(value) for value in values)
+    )
+
+
+def _is_value(value: Any) -> bool:
+    """Returns whether a value is what `summarise_seeds` returns."""
+    if isinstance(value, Mapping):
+        numbers = [value.get(name) for name in ("median", "low", "high")]
+        return isinstance(value.get("seeds"), list) and all(_is_value(x) for x in [*numbers, *value["seeds"]])
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))

@@ -1,8 +1,10 @@
 """Progress of a training run: a bar on a terminal, occasional lines elsewhere."""
 
+import contextlib
 import sys
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tqdm import tqdm
@@ -40,6 +42,28 @@ class Progress:
         self.bar.set_description_str(self.rate + self.losses, refresh=False)
         self.bar.update(step - self.step)
         self.step = step
+
+    @contextlib.contextmanager
+    def compiling(self, what: str) -> Iterator[None]:
+        """Shows a clock and that `what` is being compiled, until the context ends. Without a terminal: one line."""
+        if self.bar.disable:
+            print(f"compiling ({what})", file=sys.stderr, flush=True)
+            yield
+            return
+        started, done = time.perf_counter(), threading.Event()
+
+        def show_clock() -> None:
+            while not done.wait(1.0):
+                self.bar.set_description_str(f"compiling ({what}), {time.perf_counter() - started:.0f} s")
+
+        self.bar.set_description_str(f"compiling ({what})")
+        clock = threading.Thread(target=show_clock, daemon=True)
+        clock.start()
+        try:
+            yield
+        finally:
+            done.set()
+            clock.join()
 
     def show_losses(self, record: Mapping[str, Any]) -> None:
         """Shows the losses of a log record from now on. Without a terminal it prints a line, but not too often."""

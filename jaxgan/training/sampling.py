@@ -13,10 +13,33 @@ from jax import Array
 from jaxgan.core import prng
 from jaxgan.core.game import TrainState
 from jaxgan.render.outputs import Samples
+from jaxgan.settings import Settings, setting
+from jaxgan.training import memory
 from jaxgan.training.experiment import Experiment
 from jaxgan.training.metric_log import summarise_seeds
 
 CHUNK = 64  # samples per call of the compiled sampler
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SampleSettings(Settings):
+    """Which samples to draw from a run."""
+
+    n: int = setting(64, "how many samples", high=10**7)
+    seed: int = setting(0, "seed of the samples", low=0, high=2**32 - 1)
+    member: int = setting(0, "which of the seeds that were trained together, from 0", low=0)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EvaluationSettings(Settings):
+    """Which samples of a run to measure, and what they are compared with."""
+
+    samples: int = setting(10_000, "how many samples to draw", low=2, high=10**7)
+    reals: int | None = setting(
+        None, "how many real images to compare with, a random subset; all by default", low=2, high=10**9
+    )
+    seed: int = setting(0, "seed of the samples", low=0, high=2**32 - 1)
+
 
 Sampler = Callable[..., Samples]
 
@@ -41,13 +64,33 @@ def make_sampler(experiment: Experiment, options: Any = None) -> Sampler:
 
     def sample(state: TrainState, n: int, seed: int, labels: Sequence[int] | None = None) -> Samples:
         all_labels = np.int32(labels) if labels is not None else cyclic_labels(experiment, n)
-        chunks = []
+        samples = None
+
+        def store(start: int, chunk: Array) -> None:
+            nonlocal samples
+            chunk = jax.device_get(chunk)
+            if samples is None:
+                require_host_memory(n, chunk)
+                samples = np.empty((n, *chunk.shape[1:]), chunk.dtype)
+            samples[start : start + CHUNK] = chunk[: n - start]
+
+        pending = None
         for start in range(0, n, CHUNK):
             chunk_labels = [np.resize(all_labels[start : start + CHUNK], CHUNK)] if experiment.classes else []
-            chunks.append(sample_chunk(state, jnp.uint32(seed), jnp.int32(start), *chunk_labels))
-        return experiment.output.postprocess(np.concatenate(jax.device_get(chunks))[:n])
+            # The previous chunk is copied to the host while the device computes this one.
+            previous, pending = pending, (start, sample_chunk(state, np.uint32(seed), np.int32(start), *chunk_labels))
+            if previous is not None:
+                store(*previous)
+        store(*pending)
+        return experiment.output.postprocess(samples)
 
     return sample
+
+
+def require_host_memory(n: int, chunk: np.ndarray) -> None:
+    """Raises UserError if n samples like those in `chunk` do not fit in the memory of the machine."""
+    needed, need = n * chunk[0].nbytes, f"{n:,} samples need {{}} of memory"
+    memory.require(needed, memory.host_memory(), need, "draw fewer at a time, with several seeds")
 
 
 def sample_keys(seed: Array, start: Array | int) -> Array:
@@ -104,7 +147,11 @@ def evaluate_state(
     Returns:
         values: Numbers, or summaries over the seeds (`summarise_seeds`), by `eval/name`.
         protocols: How each metric was measured, by name.
+
+        Both are empty if the experiment has no metrics of its own.
     """
+    if experiment.evaluate is None:
+        return {}, {}
     sampler = make_sampler(experiment)
     evaluations = [experiment.evaluate(sampler(one, n, seed), one) for one in split_seeds(state, seeds)]
     names = evaluations[0].values

@@ -1,0 +1,57 @@
+"""Diversity and memorisation in feature space."""
+
+import numpy as np
+
+from jaxgan.evaluate.neighbours import nearest
+
+MIN_CELL = 20  # generated and test points that a cell must hold to be tested
+
+
+def vendi_score(features: np.ndarray) -> float:
+    """Returns the effective number of distinct items among features [N, D], between 1 and N.
+
+    exp(-Σ λ log λ) with λ the eigenvalues of K / N, where K holds the cosines of all pairs. At most D of these are not
+    0, so the score is at most D.
+
+    Reference: Friedman & Dieng 2023, arXiv 2210.02410.
+    """
+    x = np.float64(features)
+    x = x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
+    eigenvalues = np.linalg.eigvalsh(x.T @ x / len(x))
+    eigenvalues = eigenvalues[eigenvalues > 1e-12]
+    return float(np.exp(-np.sum(eigenvalues * np.log(eigenvalues))))
+
+
+def rank_sum_z(a: np.ndarray, b: np.ndarray) -> float:
+    """Returns the Mann-Whitney statistic of two samples as a z-score: negative if values of `a` tend to be smaller.
+
+    Ties count one half in the statistic; its variance is that of the case without ties.
+    """
+    m, n = len(a), len(b)
+    ordered = np.sort(b)
+    u = 0.5 * (np.searchsorted(ordered, a, "left") + np.searchsorted(ordered, a, "right")).sum()
+    return float((u - m * n / 2) / np.sqrt(m * n * (m + n + 1) / 12))
+
+
+def copying_test(train: np.ndarray, test: np.ndarray, fake: np.ndarray, cells: int = 3, seed: int = 0) -> float:
+    """Returns C_T, a z-score of copying: below -3 samples lie closer to training points than test points do.
+
+    Training points [N, D] are divided into cells by k-means. In each cell the distances of test points [M, D] and of
+    generated points [L, D] to their nearest training points are compared by `rank_sum_z`. C_T is the mean over the
+    cells, weighted by the shares of test points. Cells with fewer than `MIN_CELL` points of either kind are left out;
+    returns NaN if all are.
+
+    Reference: Meehan et al. 2020, arXiv 2004.05675, section 3.
+    """
+    from sklearn.cluster import KMeans  # Importing it takes a second.
+
+    means = KMeans(cells, n_init=3, random_state=seed).fit(np.float64(train))
+    (test_cell, fake_cell) = (means.predict(np.float64(x)) for x in (test, fake))
+    (_, test_distance), (_, fake_distance) = nearest(test, train), nearest(fake, train)
+    scores, weights = [], []
+    for cell in range(cells):
+        of_test, of_fake = test_distance[test_cell == cell], fake_distance[fake_cell == cell]
+        if min(len(of_test), len(of_fake)) >= MIN_CELL:
+            scores.append(rank_sum_z(of_fake, of_test))
+            weights.append(len(of_test))
+    return float(np.average(scores, weights=weights)) if scores else float("nan")
