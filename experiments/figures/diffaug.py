@@ -18,7 +18,7 @@ import optax
 from experiments import gan
 from experiments.testbeds import DIGITS_MLP
 from jaxgan.core import augment, losses, prng
-from jaxgan.core.augment import Augment
+from jaxgan.core.augment import Augmentation
 from jaxgan.core.game import Batch
 from jaxgan.data.digits import digits
 from jaxgan.data.sources import Source
@@ -38,7 +38,7 @@ SIDE = 3  # pixels, of the smallest square of grey that counts as an artefact
 METHODS = {"reals": "reals only", "d_only": "reals and fakes, D only", "both": "reals and fakes, D and G"}
 
 
-def _plain(config: gan.Config, transform: Augment | None = None) -> Experiment:
+def _plain(config: gan.Config, transform: Augmentation | None = None) -> Experiment:
     adam = lambda lr: optax.adam(lr, config.b1, config.b2)
     return DIGITS_MLP.two_player(config, losses.non_saturating, adam(config.g_lr), adam(config.d_lr), augment=transform)
 
