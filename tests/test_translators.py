@@ -1,5 +1,7 @@
 """Networks that translate images: layers against closed forms, sizes against published numbers, receptive fields."""
 
+import itertools
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -102,7 +104,7 @@ def test_the_sizes_of_the_papers_networks():
     sr_resnet = conv(9, 3, 64) + 64 + 16 * block + conv(3, 64, 64, bias=False) + 2 * 64 + upsampling + conv(9, 64, 3)
     assert count_params(srgan.Generator(), (24, 24, 3)) == sr_resnet
     widths = [3, 64, 64, 128, 128, 256, 256, 512, 512]
-    convs = conv(3, 3, 64) + sum(conv(3, i, o, False) + 2 * o for i, o in zip(widths[1:], widths[2:], strict=False))
+    convs = conv(3, 3, 64) + sum(conv(3, i, o, False) + 2 * o for i, o in itertools.pairwise(widths[1:]))
     dense = (6 * 6 * 512 + 1) * 1024 + 1024 + 1
     assert count_params(srgan.Discriminator(), (96, 96, 3)) == convs + dense
     # 16.698 M is the size of the published RRDBNet, xinntao/ESRGAN.
