@@ -264,10 +264,10 @@ def check_shapes(experiment: Experiment, config: Config, data: WindowData) -> No
     def shapes(data: WindowData, key: Array) -> tuple[Array | None, Array]:
         with strict_promotion("the source of batches"):
             batch = experiment.source.batch(data, key, jnp.int32(0), jnp.arange(config.batch_size))
-        labels = [jnp.zeros(1, jnp.int32)] if experiment.classes else []
+        given = [jnp.zeros(x.shape, x.dtype) for x in sampling.given_shapes(experiment)]
         state = init_state(experiment.game, key).with_ema()
         with strict_promotion("the sampling function"):
-            return batch.get("real"), experiment.sample(state, key[None], *labels)
+            return batch.get("real"), experiment.sample(state, key[None], *given)
 
     real, fake = jax.eval_shape(shapes, data, jax.random.key(0))
     if real is not None and real.ndim == 4 and real.shape[1:] != fake.shape[1:]:
