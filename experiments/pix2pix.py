@@ -208,7 +208,7 @@ def load_facades(split: str, size: int, jitter: int) -> tuple[Dataset, Dataset]:
     return load(feature="input_image"), load(feature="target_image")
 
 
-FACADES = Config(size=64, levels=6, width=32, halvings=2, dropouts=2, batch_size=4, steps=6_000, flip=True, jitter=8)
+FACADES = Config(size=64, levels=6, width=24, halvings=2, dropouts=2, batch_size=4, steps=6_000, flip=True, jitter=8)
 # Section 6.2, and the authors' script for facades: 200 epochs of 400 pairs in batches of one.
 FACADES_256 = Config(
     size=256, levels=8, width=64, halvings=3, dropouts=3, batch_size=1, steps=80_000, flip=True, jitter=30
@@ -261,7 +261,7 @@ def build_own(config: OwnConfig) -> Experiment:
     """Every tenth pair is held out."""
     channels = config.channels_x, config.channels_y
 
-    def load(split: str) -> tuple[Dataset, Dataset]:
+    def load(split: str) -> tuple[ImageData, ImageData]:
         side = config.size + config.jitter if split == "train" else config.size
         x = Path(config.data_x)
         if config.data_y:

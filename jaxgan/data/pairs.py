@@ -7,13 +7,14 @@ from typing import Literal
 import numpy as np
 from tqdm import tqdm
 
-from jaxgan.data.datasets import Dataset, cached_dataset, crop_and_resize
+from jaxgan.data.datasets import Dataset, DiskDataset, ImageData, cached_dataset, crop_and_resize
 from jaxgan.data.folders import SUFFIXES, read_pixels
 from jaxgan.errors import UserError
 
 Direction = Literal["AtoB", "BtoA"]  # left to right, or right to left
 Pair = tuple[np.ndarray, np.ndarray]
-HOLD_OUT_EVERY = 10  # Every tenth image of data without a test split is held out.
+HOLD_OUT_EVERY = 10  # Every tenth image of data without a test split is held out,
+MAX_HELD_OUT = 1_000  # but not more than this.
 
 
 def load_paired_folders(x: Path, y: Path, size: int, channels: tuple[int, int] = (3, 3)) -> tuple[Dataset, Dataset]:
@@ -80,16 +81,25 @@ def load_side_by_side(
     return _load(f"{folder.name}:{direction}", list(files.values()), sorted(files), read, size, key)
 
 
-def hold_out(data: Dataset, split: str, every: int = HOLD_OUT_EVERY) -> Dataset:
-    """Returns every tenth image of a data set as its split "test", and the others as "train".
+def hold_out(data: ImageData, split: str) -> ImageData:
+    """Returns every tenth image of a data set as its split "test", at most 1,000, and the others as "train".
 
     Raises UserError if there are fewer than two images.
     """
-    if len(data) < 2:
-        raise UserError(f"{data.name} has {len(data)} image(s), and one of them is held out; it needs at least 2")
-    held_out = np.arange(len(data)) % every == 0
-    images, labels = data.read(held_out if split == "test" else ~held_out)
-    return Dataset(f"{data.name}:{split}", images, labels, data.classes)
+    n = len(data)
+    if n < 2:
+        raise UserError(f"{data.name} has {n} image(s), and one of them is held out; it needs at least 2")
+    held_out = np.arange(n) % max(HOLD_OUT_EVERY, -(-n // MAX_HELD_OUT)) == 0
+    rows = np.flatnonzero(held_out if split == "test" else ~held_out)
+    name = f"{data.name}:{split}"
+
+    def read_all() -> Dataset:
+        return Dataset(name, *data.read(rows), data.classes)
+
+    if isinstance(data, Dataset):
+        return read_all()
+    read_records = lambda indices: data.read_records(rows[indices])
+    return DiskDataset(name, data.shape, data.classes, len(rows), read_records, read_all)
 
 
 def _image_files(folder: Path) -> dict[str, Path]:

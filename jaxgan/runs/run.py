@@ -110,7 +110,7 @@ class Run:
         number of channels.
         """
         self._check_member(member)
-        experiment = self._translating(backward)
+        experiment = self.translating(backward)
         multiple, channels = experiment.inputs.multiple, experiment.inputs.shape[-1]
         if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != channels:
             kind = "grey images [N, H, W, 1]" if channels == 1 else "colour images [N, H, W, 3]"
@@ -124,8 +124,11 @@ class Run:
         scale = out.shape[1] // padded.shape[1]
         return out[:, : scale * h, : scale * w]
 
-    def _translating(self, backward: bool) -> Experiment:
-        """Returns the experiment that translates in one direction. Raises UserError if there is none."""
+    def translating(self, backward: bool = False) -> Experiment:
+        """Returns the experiment whose samples are translations in one direction.
+
+        Raises UserError if the run does not translate images, or not in this direction.
+        """
         experiment = self.experiment.backward if backward else self.experiment
         if self.experiment.inputs is None:
             source = "labels and noise" if self.experiment.classes else "noise"
