@@ -145,6 +145,7 @@ def activated_distance(fake: Sequence[Array], real: Sequence[Array]) -> Array:
 def feature_network(size: int, channels: int) -> Network:
     """Returns the convolutions of the classifier of CIFAR-10 as a network that belongs to no player."""
 
+    @functools.cache
     def load() -> Params:
         train, test = (datasets.load_tfds("cifar10", split) for split in ("train", "test"))
         params = train_classifier(train, test).variables["params"]

@@ -36,19 +36,6 @@ def translate_test_set(run: Run) -> np.ndarray:
     return run.sample(len(run.experiment.inputs.load()))
 
 
-def draw_columns(fig_columns: dict[str, np.ndarray], titles: dict[str, str]) -> Any:
-    """Returns a figure with a column of images for each entry, with its title."""
-    rows = len(next(iter(fig_columns.values())))
-    width = min(plots.WIDTH, 0.95 * len(fig_columns))
-    fig, axes = plots.subplots(rows, len(fig_columns), height=0.93 * width / len(fig_columns), width=width)
-    for column, (name, images) in zip(axes.T, fig_columns.items(), strict=True):
-        column[0].set_title(titles.get(name, name))
-        for ax, image in zip(column, images, strict=True):
-            ax.imshow(image.squeeze(), cmap="gray", vmin=0, vmax=255)
-            ax.set_axis_off()
-    return fig
-
-
 @register(
     "pix2pix/table1",
     paper=PAPER,
@@ -76,7 +63,7 @@ def table1() -> Figure:
     def plot(numbers: Numbers) -> Any:
         columns = {name: numbers[name] for name in ("input", *LOSSES, "truth")}
         titles = {label: f"{label}\nIoU {numbers[f'{label}, class_iou']:.2f}" for label in LOSSES}
-        return draw_columns(columns, titles)
+        return plots.image_columns(columns, titles)
 
     return Figure(
         runs={label: spec(**settings) for label, settings in LOSSES.items()},
@@ -121,7 +108,7 @@ def fig6() -> Figure:
     def plot(numbers: Numbers) -> Any:
         labels = [str(side) for side in halvings]
         titles = {label: f"{label} x {label}\nedges {numbers[f'{label}, edges']:.2f}" for label in labels}
-        return draw_columns({name: numbers[name] for name in ("input", *labels, "truth")}, titles)
+        return plots.image_columns({name: numbers[name] for name in ("input", *labels, "truth")}, titles)
 
     return Figure(
         runs={str(side): spec(halvings=n) for side, n in halvings.items()},

@@ -17,7 +17,7 @@ import numpy as np
 from jax import Array
 from jax.experimental import multihost_utils
 
-from jaxgan.core.game import Game, TrainState, init_state
+from jaxgan.core.game import Game, TrainState, init_state, load_pretrained
 from jaxgan.core.update import strict_promotion
 from jaxgan.cpu.malloc import keep_freed_memory
 from jaxgan.cpu.matmul_backend import xla_options
@@ -122,7 +122,11 @@ class Trainer:
         """
         check_claim(workdir, name, config)
         loop = build_loop(experiment, config)
-        init = lambda: devices.init_replicated(lambda: loop.init(run_key(config)))
+
+        def init() -> TrainState:
+            load_pretrained(experiment.game)
+            return devices.init_replicated(lambda: loop.init(run_key(config)))
+
         fresh = opened = None
         if not has_progress(workdir):  # The data are read before anything is written, while `init` is compiled.
             with concurrent.futures.ThreadPoolExecutor(1) as pool:
