@@ -114,14 +114,10 @@ def table5() -> Figure:
         titles = {label: f"{label}\nkept {100 * numbers[f'{label}, kept']:.0f} %" for label in LOSSES}
         return plots.image_columns({name: numbers[name] for name in ("x", *LOSSES)}, titles)
 
-    specs = {
-        label: run_spec(
-            "cyclegan/mnist_inverted", IMAGE_STEPS, hold=IMAGE_STEPS // 2, decay=IMAGE_STEPS // 2, **settings
-        )
-        for label, settings in LOSSES.items()
-    }
+    half = IMAGE_STEPS // 2
+    spec = lambda settings: run_spec("cyclegan/mnist_inverted", IMAGE_STEPS, hold=half, decay=half, **settings)
     return Figure(
-        runs=specs,
+        runs={label: spec(settings) for label, settings in LOSSES.items()},
         measure=measure,
         plot=plot,
         claims=(

@@ -71,7 +71,7 @@ def median_band(ax: "Axes", x: ArrayLike, values: ArrayLike, label: str | None =
 
 
 def image_columns(columns: Mapping[str, np.ndarray], titles: Mapping[str, str]) -> "Figure":
-    """Returns a figure of images uint8 [N, H, W, C]: a column for each entry, with the title in `titles` or its name."""
+    """Returns a figure with a column of images uint8 [N, H, W, C] for each entry, under its title or else its name."""
     width = min(WIDTH, 0.95 * len(columns))
     num_rows = len(next(iter(columns.values())))
     fig, axes = subplots(num_rows, len(columns), height=0.93 * width / len(columns), width=width)
