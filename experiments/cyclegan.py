@@ -43,6 +43,7 @@ from jaxgan.training.experiment import Experiment, setting
 from jaxgan.training.sampling import make_translator
 
 PAPER = "Zhu et al. 2017, arXiv 1703.10593"
+SHOWS = "translation without pairs: four networks, two players and pools of fakes in one game"
 CLOUD_STD = 0.5
 MMD_STD = CLOUD_STD  # standard deviation of the Gaussian kernel by which sets of points are compared
 
@@ -163,7 +164,7 @@ TARGET = targets.density(
     Config(),
     paper=PAPER,
     dataset="a Gaussian cloud and two bars in the plane",
-    shows="translation without pairs: four networks, two players and pools of fakes in one game",
+    shows=SHOWS,
     task="translation",
     minutes=1,
 )
@@ -218,7 +219,7 @@ class ImageConfig(experiment.Config):
 
 Translate = Callable[[np.ndarray], np.ndarray]  # images uint8 -> images uint8
 Truth = Callable[[Dataset], Dataset | None]  # images -> their true translations, or None
-LoadDomain = Callable[[str], ImageData]  # "train" or "test" -> images
+LoadDomain = Callable[[str, int], ImageData]  # ("train" or "test", side) -> images
 
 
 def build_on_images(
@@ -231,7 +232,7 @@ def build_on_images(
     """Returns the experiment on two sets of images, which samples translations of X, and of Y `backward`.
 
     Args:
-        domains: Load X and Y: for "train" of `config.size` + `config.jitter` pixels.
+        domains: Load X and Y, with square images of a given side.
         config: The settings.
         channels: Of both domains.
         measure: Metrics of the translations of X, which also gets a function that translates backward.
@@ -262,12 +263,14 @@ def build_on_images(
         pools={network.name: image_pool.empty(config.pool, *shape) for network in discriminators},
     )
 
-    def load(n: int, split: str) -> ImageData:
-        side = config.size + (config.jitter if split == "train" else 0)
-        return require_shape(domains[n](split), (side, side, channels), "choose other --size or --channels")
+    def load(n: int, split: str, side: int = config.size) -> ImageData:
+        return require_shape(domains[n](split, side), (side, side, channels), "choose other --size or --channels")
 
-    crop = config.size if config.jitter else None
-    images = lambda n: sources.images(lambda: load(n, "train"), config.batch_size, config.flip, crop=crop)
+    def images(n: int) -> sources.Source:
+        load_larger = functools.partial(load, n, "train", config.size + config.jitter)
+        crop = config.size if config.jitter else None
+        return sources.images(load_larger, config.batch_size, config.flip, crop=crop)
+
     source = sources.unpaired(images(0), images(1))
 
     def held_out(n: int) -> HeldOut:
@@ -333,16 +336,16 @@ def measure_digits(translations: Translations, backward: Translate) -> dict[str,
     ImageConfig(),
     paper=PAPER,
     dataset="half of the digits of MNIST and the negatives of the other half, 28x28",
-    shows="translation without pairs that can be judged: are digits still the same digits?",
+    shows=SHOWS,
     task="translation",
     minutes=None,
 )
 def build_inverted(config: ImageConfig) -> Experiment:
     """No digit is in both domains. The evaluation has the true translation, the negative."""
-    halves = lambda first, second: lambda split: load_digits(first if split == "train" else second)
+    halves = lambda first, second: lambda split, side: load_digits(first if split == "train" else second)
     x = halves("train[:30000]", "test[:5000]")
     y = halves("train[30000:]", "test[5000:]")
-    return build_on_images((x, lambda split: invert(y(split))), config, 1, measure_digits, invert)
+    return build_on_images((x, lambda split, side: invert(y(split, side))), config, 1, measure_digits, invert)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -387,10 +390,7 @@ def load_domain(data: str, size: int, channels: int, split: str) -> ImageData:
 def build_own(config: OwnConfig) -> Experiment:
     """One image in ten of either domain is held out, and at most 1,000."""
 
-    def domain(data: str) -> LoadDomain:
-        side = lambda split: config.size + (config.jitter if split == "train" else 0)
-        return lambda split: load_domain(data, side(split), config.channels, split)
-
+    domain = lambda data: lambda split, side: load_domain(data, side, config.channels, split)
     domains = domain(config.data_x), domain(config.data_y)
     return build_on_images(domains, config, config.channels, lambda translations, backward: {})
 
@@ -404,7 +404,7 @@ for _name, _config, _dataset, _hardware in (
         _config,
         paper=PAPER,
         dataset=_dataset,
-        shows="translation without pairs",
+        shows=SHOWS,
         task="translation",
         minutes=None,
         hardware=_hardware,

@@ -38,7 +38,7 @@ from jaxgan.training.experiment import Experiment
 PAPER = "Isola et al. 2017, arXiv 1611.07004"
 SHOWS = "a conditional GAN with an L1 loss: a U-Net against a discriminator of patches"
 
-LoadPairs = Callable[[str], tuple[ImageData, ImageData]]  # split name -> inputs and targets
+LoadPairs = Callable[[str, int], tuple[ImageData, ImageData]]  # ("train" or "test", side) -> inputs and targets
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -121,19 +121,14 @@ def pix2pix(
 
 
 def build_on(
-    load: LoadPairs,
-    config: Config,
-    channels: tuple[int, int],
-    test_split: str,
-    measure: Measure = paired_errors,
+    load: LoadPairs, config: Config, channels: tuple[int, int], measure: Measure = paired_errors
 ) -> Experiment:
     """Returns the experiment on pairs of images.
 
     Args:
-        load: Returns inputs and targets of a split, of `config.size` + `config.jitter` pixels for "train".
+        load: Returns inputs and targets of a split, with square images of a given side.
         config: The settings.
         channels: Of inputs and of targets.
-        test_split: Name of the split that is shown and measured.
         measure: Metrics of translations.
     """
     size, (inputs, outputs) = config.size, channels
@@ -155,17 +150,15 @@ def build_on(
         conditional=config.conditional,
     )
 
-    def load_checked(split: str) -> tuple[ImageData, ImageData]:
-        side = size + config.jitter if split != test_split else size
+    def load_checked(split: str, side: int) -> tuple[ImageData, ImageData]:
         hint = "choose other --channels"
-        x, y = load(split)
+        x, y = load(split, side)
         return require_shape(x, (side, side, inputs), hint), require_shape(y, (side, side, outputs), hint)
 
-    source = sources.paired(
-        lambda: load_checked("train"), config.batch_size, config.flip, size if config.jitter else None
-    )
-    held_out = HeldOut(lambda: tuple(data.in_memory() for data in load_checked(test_split)), (size, size, inputs))
-    targets = lambda split: load(split)[1]
+    crop = size if config.jitter else None
+    source = sources.paired(lambda: load_checked("train", size + config.jitter), config.batch_size, config.flip, crop)
+    held_out = HeldOut(lambda: tuple(data.in_memory() for data in load_checked("test", size)), (size, size, inputs))
+    targets = lambda split: load(split, size)[1]
     return translation.experiment(
         game, generator, source, held_out, multiple=2**config.levels, measure=measure, data=targets
     )
@@ -197,14 +190,13 @@ def measure_shapes(translations: Translations) -> dict[str, float]:
 )
 def build_shapes(config: Config) -> Experiment:
     """Several colours are right for each shape, so that the L1 distance alone gives none of them."""
-    load = functools.partial(load_shapes, size=config.size)
-    return build_on(load, config, (1, 3), "test", measure_shapes)
+    return build_on(load_shapes, config, (1, 3), measure_shapes)
 
 
-def load_facades(split: str, size: int, jitter: int) -> tuple[Dataset, Dataset]:
-    """Returns label maps and photographs; the test split is called "val"."""
-    side = size + jitter if split == "train" else size
-    load = functools.partial(datasets.load_tfds, "pix2pix_facades", split, size=side)
+def load_facades(split: str, size: int) -> tuple[Dataset, Dataset]:
+    """Returns label maps and photographs; the data set calls its test split "val"."""
+    tfds_split = "train" if split == "train" else "val"
+    load = functools.partial(datasets.load_tfds, "pix2pix_facades", tfds_split, size=size)
     return load(feature="input_image"), load(feature="target_image")
 
 
@@ -217,8 +209,7 @@ FACADES_256 = Config(
 
 def build_facades(config: Config) -> Experiment:
     """Label maps to photographs."""
-    load = functools.partial(load_facades, size=config.size, jitter=config.jitter)
-    return build_on(load, config, (3, 3), "val")
+    return build_on(load_facades, config, (3, 3))
 
 
 for _name, _config, _hardware in (("facades", FACADES, CPU), ("facades256", FACADES_256, "1 GPU")):
@@ -261,8 +252,7 @@ def build_own(config: OwnConfig) -> Experiment:
     """Every tenth pair is held out."""
     channels = config.channels_x, config.channels_y
 
-    def load(split: str) -> tuple[ImageData, ImageData]:
-        side = config.size + config.jitter if split == "train" else config.size
+    def load(split: str, side: int) -> tuple[ImageData, ImageData]:
         x = Path(config.data_x)
         if config.data_y:
             pair = load_paired_folders(x, Path(config.data_y), side, channels)
@@ -273,4 +263,4 @@ def build_own(config: OwnConfig) -> Experiment:
             pair = tuple(datasets.load_tfds(config.data_x, size=side, feature=feature) for feature in features)
         return hold_out(pair[0], split), hold_out(pair[1], split)
 
-    return build_on(load, config, channels, "test")
+    return build_on(load, config, channels)
