@@ -151,9 +151,11 @@ class Run:
     def evaluate(self, samples: int = 10_000, seed: int = 0) -> dict[str, Any]:
         """Returns the experiment's own metrics of so many samples as `eval/name`, with the protocol they depend on.
 
-        Raises UserError for a value out of range.
+        An experiment that translates images measures each held-out image at most once. Raises UserError for a value out
+        of range.
         """
         check_values(sampling.EvaluationSettings, samples=samples, seed=seed)
+        samples = sampling.evaluation_count(self.experiment, samples)
         values, _ = sampling.evaluate_state(self.experiment, self.state, self.config.seeds, samples, seed)
         return values | protocol(self.entry.name, self.config, step=self.step, samples=samples, sample_seed=seed)
 

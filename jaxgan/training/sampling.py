@@ -164,12 +164,15 @@ def split_seeds(state: TrainState, seeds: int) -> list[TrainState]:
     return [dataclasses.replace(jax.tree.map(lambda x, k=k: x[k], stacked), step=state.step) for k in range(seeds)]
 
 
+def evaluation_count(experiment: Experiment, n: int) -> int:
+    """Returns how many samples an evaluation measures: n, but each held-out image is translated at most once."""
+    return min(n, len(experiment.inputs.load())) if experiment.inputs else n
+
+
 def evaluate_state(
     experiment: Experiment, state: TrainState, seeds: int, n: int, seed: int
 ) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
-    """Measures n samples of each seed with the experiment's own metrics.
-
-    Translations are of held-out images, each at most once, so there may be fewer than n.
+    """Measures `evaluation_count(experiment, n)` samples of each seed with the experiment's own metrics.
 
     Returns:
         values: Numbers, or summaries over the seeds (`summarise_seeds`), by `eval/name`.
@@ -180,7 +183,7 @@ def evaluate_state(
     if experiment.evaluate is None:
         return {}, {}
     sampler = make_sampler(experiment)
-    n = min(n, len(experiment.inputs.load())) if experiment.inputs else n
+    n = evaluation_count(experiment, n)
     evaluations = [experiment.evaluate(sampler(one, n, seed), one) for one in split_seeds(state, seeds)]
     names = evaluations[0].values
     stacked = {name: np.array([evaluation.values[name] for evaluation in evaluations]) for name in names}
