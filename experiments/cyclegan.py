@@ -14,8 +14,7 @@ networks and larger batches, which suit a CPU.
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -27,7 +26,7 @@ from jaxgan.core import image_pool, losses
 from jaxgan.core.game import Batch, Game, Network, Phase, Player, Scalars, TrainState, input_spec
 from jaxgan.data import datasets, sources
 from jaxgan.data.datasets import Dataset, ImageData
-from jaxgan.data.folders import load_folder
+from jaxgan.data.folders import find_folder, load_folder
 from jaxgan.data.pairs import hold_out
 from jaxgan.data.synthetic import Density
 from jaxgan.errors import UserError
@@ -38,8 +37,9 @@ from jaxgan.networks import mlp, patchgan, resnet_translator
 from jaxgan.runs import targets, translation
 from jaxgan.runs.registry import CPU, register
 from jaxgan.runs.translation import HeldOut, Translations, require_shape
+from jaxgan.settings import setting
 from jaxgan.training import experiment
-from jaxgan.training.experiment import Experiment, setting
+from jaxgan.training.experiment import Experiment
 from jaxgan.training.sampling import make_translator
 
 PAPER = "Zhu et al. 2017, arXiv 1703.10593"
@@ -354,7 +354,7 @@ class OwnConfig(ImageConfig):
 
     data_x: str = setting("x", "domain X: a folder of images, or a TFDS data set as NAME or NAME:SPLIT")
     data_y: str = setting("y", "domain Y: a folder of images, or a TFDS data set as NAME or NAME:SPLIT")
-    channels: int = setting(3, "1 for grey images, 3 for colour", low=1, high=3)
+    channels: Literal[1, 3] = setting(3, "channels of the images, 1 (grey) or 3 (RGB)")
 
 
 # 64 pixels, narrow, for a CPU.
@@ -381,9 +381,9 @@ HORSE_TO_ZEBRA = OwnConfig(
 
 def load_domain(data: str, size: int, channels: int, split: str) -> ImageData:
     """Returns the part of a folder or of a TFDS data set that is for training ("train"), or held out ("test")."""
-    if Path(data).is_dir():
-        return hold_out(load_folder(Path(data), size, channels)[0], split)
     name, _, part = data.partition(":")
+    if folder := find_folder(name):
+        return hold_out(load_folder(folder, size, channels)[0], split)
     return hold_out(datasets.open_tfds(name, part or "train", size=size), split)
 
 

@@ -20,7 +20,8 @@ from experiments.srgan import build_super_resolution, load_cifar10, load_own
 from jaxgan.core import losses
 from jaxgan.networks import esrgan
 from jaxgan.runs.registry import register
-from jaxgan.training.experiment import Experiment, setting
+from jaxgan.settings import setting
+from jaxgan.training.experiment import Experiment
 
 PAPER = "Wang et al. 2018, arXiv 1809.00219"
 SHOWS = "super-resolution by 4: dense blocks, a relativistic discriminator, features before activation"

@@ -16,7 +16,6 @@ pixels to 32x32 with narrower networks, which suit a CPU.
 import dataclasses
 import functools
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import flax.linen as nn
 import optax
@@ -27,7 +26,7 @@ from jaxgan.core.game import Batch, Game, Network, Params, Phase, Player, Scalar
 from jaxgan.core.losses import AdversarialLoss
 from jaxgan.data import datasets, sources
 from jaxgan.data.datasets import Dataset, ImageData
-from jaxgan.data.folders import load_folder
+from jaxgan.data.folders import find_folder, load_folder
 from jaxgan.data.pairs import hold_out
 from jaxgan.data.resolution import enlarge, low_high_resolution
 from jaxgan.evaluate import paired
@@ -36,8 +35,9 @@ from jaxgan.networks import srgan
 from jaxgan.runs import translation
 from jaxgan.runs.registry import register
 from jaxgan.runs.translation import HeldOut, Translations, require_shape
+from jaxgan.settings import setting
 from jaxgan.training import experiment
-from jaxgan.training.experiment import Experiment, setting
+from jaxgan.training.experiment import Experiment
 
 PAPER = "Ledig et al. 2017, arXiv 1609.04802"
 SHOWS = "super-resolution by 4: pixels first, then features and a discriminator"
@@ -256,6 +256,7 @@ def load_cifar10(split: str) -> Dataset:
     shows=SHOWS,
     task="translation",
     minutes=None,
+    test_settings={"width": 4, "blocks": 1, "units": 8, "pretrain": 1},
 )
 def build_cifar10(config: Config) -> Experiment:
     """The first 1,000 test images are shown and measured."""
@@ -278,8 +279,8 @@ OWN = OwnConfig(
 
 def load_own(config: OwnConfig, split: str) -> ImageData:
     """Returns the user's images for training, or every tenth of them."""
-    if Path(config.data).is_dir():
-        return hold_out(load_folder(Path(config.data), config.image_size)[0], split)
+    if folder := find_folder(config.data):
+        return hold_out(load_folder(folder, config.image_size)[0], split)
     return hold_out(datasets.open_tfds(config.data, size=config.image_size), split)
 
 

@@ -145,7 +145,7 @@ def test_a_resumed_run_equals_one_that_was_never_stopped(tmp_path, name, share_p
     monkeypatch.setattr(trainer.Monitor, "draw_preview", lambda *_: None)
     monkeypatch.setattr(sampling, "evaluate_state", lambda *_, **__: ({}, {}))
     periods = dict.fromkeys(("save_every", "sample_every", "evaluate_every", "log_every"), 4)
-    entry, config = short_run(name, steps=8, **periods, **SETTINGS.get(name, {}))
+    entry, config = short_run(name, steps=8, **periods)
     entry = share_programs(entry)
     train_entry(entry, dataclasses.replace(config, steps=4), tmp_path / "resumed", 1)
     resumed, whole = (train_entry(entry, config, tmp_path / folder, 1) for folder in ("resumed", "whole"))
@@ -154,7 +154,7 @@ def test_a_resumed_run_equals_one_that_was_never_stopped(tmp_path, name, share_p
 
 @pytest.mark.parametrize("name", EACH_METHOD + MNIST)
 def test_one_device_and_eight_agree(name):
-    entry, config = short_run(name, **({"width": 24} if name in LARGE else SETTINGS.get(name, {})))
+    entry, config = short_run(name, **({"width": 24} if name in LARGE else {}))
     experiment = with_sgd(entry).build(config)
     one, eight = (train_steps(experiment, config, Devices.all(n), steps=10) for n in (1, 8))
     start = jax.jit(lambda key: init_state(experiment.game, key))(jax.random.key(0))

@@ -5,16 +5,17 @@ import io
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import tyro
 from PIL import Image
 from tqdm import tqdm
 
+from jaxgan.cli.output import check_writable
 from jaxgan.data.datasets import first_line
 from jaxgan.data.folders import SUFFIXES, read_pixels
-from jaxgan.errors import UserError
+from jaxgan.errors import SystemFailure, UserError
 from jaxgan.render import pictures
 from jaxgan.runs.run import Run, load
 from jaxgan.training.sampling import chunk_size
@@ -25,6 +26,8 @@ MAX_ON_PAGE = 100  # images shown on the page
 @dataclasses.dataclass(frozen=True)
 class Translate:
     """Translate an image, or all images of a folder, by a run of pix2pix, CycleGAN or super-resolution."""
+
+    kept: ClassVar[str] = "translations that were written are kept"
 
     workdir: tyro.conf.Positional[Path]
     input: tyro.conf.Positional[Path]  # an image, or a folder of images of any sizes
@@ -38,6 +41,7 @@ class Translate:
     def run(self) -> None:
         """Translates and writes the images."""
         files = self._files()
+        check_writable(self._target(files[0]), "OUT")
         run = load(self.workdir)
         inputs = run.translating(self.backward).inputs
         channels = inputs.shape[-1]
@@ -87,7 +91,7 @@ class Translate:
         try:
             pictures.save(Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image), path)
         except OSError as error:
-            raise UserError(f"cannot write {path}: {error.strerror or first_line(error)}") from error
+            raise SystemFailure(f"cannot write {path}: {error.strerror or first_line(error)}") from error
 
     def _page_rows(
         self, run: Run, batch: list[Path], images: np.ndarray, outputs: np.ndarray

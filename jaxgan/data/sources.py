@@ -115,10 +115,10 @@ def unpaired(x: Source, y: Source) -> Source:
         }
         return {**examples, "index": index}
 
-    def load_windows(key: Array, step: int) -> Iterator[Window]:
+    def load_windows(key: Array, step: int, per_step: int = 1) -> Iterator[Window]:
         fold_in = prng.fold_in if key.ndim else jax.random.fold_in  # Several seeds have a key each.
         keys = {name: fold_in(key, n) for n, name in enumerate(sources)}
-        return joint_windows({name: source.windows(keys[name], step) for name, source in sources.items()})
+        return joint_windows({name: source.windows(keys[name], step, per_step) for name, source in sources.items()})
 
     return Source(load_windows, batch)
 
