@@ -162,7 +162,7 @@ def test_a_run_is_measured_on_each_held_out_pair_once_and_shown_beside_the_truth
     assert {"eval/psnr", "eval/ssim", "eval/class_iou"} <= set(record)
     with Image.open(run.workdir / "samples" / "00000002.png") as preview:
         pixels = np.asarray(preview)
-    outputs_and_truth = run.experiment.picture(run.sample(run.experiment.preview_count))
+    outputs_and_truth = run.experiment.output.draw(run.sample(run.experiment.preview_count))
     np.testing.assert_array_equal(pixels, np.asarray(outputs_and_truth))
     assert "g/l1" in run.metrics()
 
