@@ -30,7 +30,8 @@ from jaxgan.data.folders import find_folder, load_folder
 from jaxgan.data.pairs import hold_out
 from jaxgan.data.synthetic import Density
 from jaxgan.errors import UserError
-from jaxgan.evaluate.classifier import FeatureClassifier, train_classifier
+from jaxgan.evaluate import classifier
+from jaxgan.evaluate.classifier import FeatureClassifier
 from jaxgan.evaluate.kernel import mmd
 from jaxgan.evaluate.paired import mean_absolute_error
 from jaxgan.networks import mlp, patchgan, resnet_translator
@@ -314,7 +315,7 @@ def load_digits(split: str) -> Dataset:
 @functools.cache
 def digit_classifier() -> FeatureClassifier:
     """Returns the classifier of MNIST."""
-    return train_classifier(load_digits("train"), load_digits("test"))
+    return classifier.train_classifier(load_digits("train"), load_digits("test"), classifier.RECIPE)
 
 
 def measure_digits(translations: Translations, backward: Translate) -> dict[str, float]:
@@ -322,8 +323,8 @@ def measure_digits(translations: Translations, backward: Translate) -> dict[str,
 
     The classifier of MNIST judges, for inverted digits on their negatives.
     """
-    classifier, negatives = digit_classifier(), 255 - translations.inputs
-    kept = lambda digits: float(np.mean(classifier.predict(digits) == translations.labels))
+    judge, negatives = digit_classifier(), 255 - translations.inputs
+    kept = lambda digits: float(np.mean(judge.predict(digits) == translations.labels))
     return {
         "class_kept": kept(255 - translations.outputs),
         "class_kept_backward": kept(backward(negatives)),

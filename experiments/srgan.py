@@ -29,8 +29,7 @@ from jaxgan.data.datasets import Dataset, ImageData
 from jaxgan.data.folders import find_folder, load_folder
 from jaxgan.data.pairs import hold_out
 from jaxgan.data.resolution import enlarge, low_high_resolution
-from jaxgan.evaluate import paired
-from jaxgan.evaluate.classifier import RECIPE, FeatureMaps, train_classifier
+from jaxgan.evaluate import classifier, paired
 from jaxgan.networks import srgan
 from jaxgan.runs import translation
 from jaxgan.runs.registry import register
@@ -148,10 +147,10 @@ def feature_network(size: int, channels: int) -> Network:
     @functools.cache
     def load() -> Params:
         train, test = (datasets.load_tfds("cifar10", split) for split in ("train", "test"))
-        params = train_classifier(train, test).variables["params"]
+        params = classifier.train_classifier(train, test, classifier.RECIPE).variables["params"]
         return {name: params[name] for name in params if name.startswith("Conv")}
 
-    module = FeatureMaps(RECIPE, FEATURE_LAYERS)
+    module = classifier.FeatureMaps(classifier.RECIPE, FEATURE_LAYERS)
     return Network("features", module, (input_spec(size, size, channels),), convolutional=True, pretrained=load)
 
 
