@@ -340,6 +340,7 @@ def measure_digits(translations: Translations, backward: Translate) -> dict[str,
     shows=SHOWS,
     task="translation",
     minutes=None,
+    test_settings={"width": 4, "blocks": 1},
 )
 def build_inverted(config: ImageConfig) -> Experiment:
     """No digit is in both domains. The evaluation has the true translation, the negative."""
