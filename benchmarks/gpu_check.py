@@ -254,8 +254,8 @@ def without_evaluation() -> Iterator[None]:
 def noise_images(count: int = 256) -> Iterator[None]:
     """Replaces every TFDS data set by `count` images of noise in the same shape, inside the context."""
 
-    def noise(name: str, *_: Any, **__: Any) -> Dataset:
-        shape = (28, 28, 1) if "mnist" in name else (32, 32, 3)
+    def noise(name: str, *_: Any, size: int | None = None, **__: Any) -> Dataset:
+        shape = (28, 28, 1) if "mnist" in name else (size or 32, size or 32, 3)
         rng = np.random.default_rng(0)
         images = rng.integers(0, 256, (count, *shape), np.uint8)
         return Dataset(name, images, rng.integers(0, 10, count, np.int32), tuple("0123456789"))
@@ -263,7 +263,7 @@ def noise_images(count: int = 256) -> Iterator[None]:
     with (
         tempfile.TemporaryDirectory() as folder,
         mock.patch.object(datasets, "prepared_folder", return_value=Path(folder)),
-        mock.patch.object(datasets, "cached_dataset", lambda name, files, read: (noise(name), None)),
+        mock.patch.object(datasets, "cached_dataset", lambda name, files, read: (noise(name, size=files[-1]), None)),
         mock.patch.object(datasets, "open_tfds", noise),
     ):
         yield

@@ -43,6 +43,7 @@ def _free_compiled_programs() -> Iterator[None]:
     """Frees what a test file compiled, so that a process does not hold the programs of all files."""
     yield
     sampling.make_sampler.cache_clear()
+    sampling.make_translator.cache_clear()
     jax.clear_caches()
     gc.collect()
 

@@ -55,8 +55,11 @@ def is_represented(name: str) -> bool:
 
 
 TESTED = [n for n in NAMES if not is_represented(n)]
-LARGE = [n for n in NAMES if n.split("/")[1] in ("mnist", "cifar10", "stacked_mnist", "own")]
+LARGE_DATA = ("mnist", "mnist_inverted", "cifar10", "stacked_mnist", "own", "facades", "facades256", "horse2zebra")
+LARGE = [n for n in NAMES if n.split("/")[1] in LARGE_DATA]
 SMALL = [n for n in TESTED if n not in LARGE]
+# Networks of the papers that take minutes to trace; only their shapes are checked.
+FULL_SIZE = ("pix2pix/facades256", "cyclegan/horse2zebra", "srgan/own", "esrgan/own")
 # Every method and every testbed at least once.
 EACH_METHOD = [n for n in SMALL if n.split("/")[0] not in METHODS[:-1] or n.endswith("/ring")]
 EACH_STRUCTURE = one_of_each_structure(SMALL)
@@ -101,7 +104,18 @@ def noise_images():
         yield
 
 
-@pytest.mark.parametrize("name", TESTED)
+@pytest.mark.parametrize("name", FULL_SIZE)
+def test_full_size_translators_give_images_of_the_declared_size(name):
+    entry = registry.get(name)
+    experiment = entry.build(entry.config)
+    given = sampling.given_shapes(experiment)
+    sample = lambda key, *given: experiment.sample(init_state(experiment.game, key), key[None], *given)
+    scale = 4 if "sr" in name else 1
+    height, width, channels = experiment.inputs.shape
+    assert jax.eval_shape(sample, jax.random.key(0), *given).shape == (1, scale * height, scale * width, channels)
+
+
+@pytest.mark.parametrize("name", [n for n in TESTED if n not in FULL_SIZE])
 def test_the_loop_lowers_for_gpu_and_tpu(name, noise_images, monkeypatch):
     """The formulations for accelerators are traced at the default settings and lowered, but not compiled."""
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
@@ -144,7 +158,8 @@ def test_a_phase_changes_the_networks_of_its_player_alone(name):
 def test_a_resumed_run_equals_one_that_was_never_stopped(tmp_path, name, share_programs, monkeypatch):
     monkeypatch.setattr(trainer.Monitor, "draw_preview", lambda *_: None)
     monkeypatch.setattr(sampling, "evaluate_state", lambda *_, **__: ({}, {}))
-    entry, config = short_run(name, steps=8, save_every=4, sample_every=4, evaluate_every=4, log_every=4)
+    periods = dict.fromkeys(("save_every", "sample_every", "evaluate_every", "log_every"), 4)
+    entry, config = short_run(name, steps=8, **periods)
     entry = share_programs(entry)
     train_entry(entry, dataclasses.replace(config, steps=4), tmp_path / "resumed", 1)
     resumed, whole = (train_entry(entry, config, tmp_path / folder, 1) for folder in ("resumed", "whole"))

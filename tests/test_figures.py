@@ -17,6 +17,10 @@ from jaxgan.reports.figures import Claim, Figure, run_spec
 from jaxgan.training.devices import Devices
 
 ALL = figures.entries()
+NEEDED_DATA = {
+    "mnist": ("gan/table1", "gan/fig2", "cgan/table1", "cgan/fig2", "ttur/fig3", "cyclegan/table5"),
+    "cifar10": ("srgan/fig2",),
+}
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +32,9 @@ def shared_root(tmp_path_factory):
 @pytest.mark.parametrize("id", ALL)
 def test_every_figure_is_made(shared_root, id, monkeypatch):
     """Figures that train nothing are made in full, others from runs of a few steps, whose claims mean nothing."""
-    if id in ("gan/table1", "gan/fig2", "cgan/table1", "cgan/fig2", "ttur/fig3") and not is_prepared("mnist"):
-        pytest.skip("MNIST is not prepared in $JAXGAN_DATA_DIR")
+    for dataset, ids in NEEDED_DATA.items():
+        if id in ids and not is_prepared(dataset):
+            pytest.skip(f"{dataset} is not prepared in $JAXGAN_DATA_DIR")
     trains = bool(ALL[id].build().runs)
     monkeypatch.setattr(classifier, "RECIPE", dataclasses.replace(classifier.RECIPE, images=2_000))
     result = figures.make(ALL[id], shared_root, Devices.all(1), reduced=trains)

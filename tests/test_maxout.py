@@ -9,16 +9,17 @@ from numpy.testing import assert_allclose
 from experiments import gan_mnist
 from jaxgan.data.digits import digits
 from jaxgan.networks import maxout
+from jaxgan.networks.layers import dropout
 
 
 def test_dropout_keeps_the_given_share_and_the_mean_and_depends_only_on_the_examples_key(key):
     keys = jax.random.split(key, 64)
     x = jax.random.uniform(key, [64, 500], minval=0.5)
-    y = maxout.dropout(x, keys, 0.8)
+    y = dropout(x, keys, 0.8)
     assert_allclose((y != 0).mean(), 0.8, atol=0.01)
     assert_allclose(y.mean(), x.mean(), rtol=0.02)
     assert_allclose(y[y != 0], (x / 0.8)[y != 0], rtol=1e-6)
-    np.testing.assert_array_equal(maxout.dropout(x[32:], keys[32:], 0.8), y[32:])
+    np.testing.assert_array_equal(dropout(x[32:], keys[32:], 0.8), y[32:])
 
 
 @pytest.mark.parametrize("classes", [0, 10])

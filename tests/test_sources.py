@@ -125,6 +125,28 @@ def test_half_of_the_images_are_mirrored_and_pairs_together(key):
     assert 0.4 < mirrored < 0.6
 
 
+def test_pairs_are_cropped_at_the_same_random_place_at_their_own_resolution(key):
+    """Pixels of x hold their coordinates; y shows the same at three times the resolution."""
+    rows, columns = np.mgrid[0:6, 0:9].astype(np.uint8)
+    x = np.broadcast_to(np.stack([rows, columns, 0 * rows], axis=-1), [8, 6, 9, 3])
+    y = x.repeat(3, 1).repeat(3, 2)
+    source = sources.paired(lambda: (Dataset("x", x), Dataset("y", y)), 64, crop=4)
+    batch = source.batch(first_window_data(source), key, jnp.int32(0), jnp.arange(64))
+    small, large = (np.rint((np.asarray(batch[name]) + 1) * 127.5) for name in "xy")
+    assert small.shape == (64, 4, 4, 3)
+    np.testing.assert_array_equal(large, small.repeat(3, 1).repeat(3, 2))
+    corners = {tuple(image[0, 0, :2].astype(int)) for image in small}
+    assert corners == {(i, j) for i in range(3) for j in range(6)}
+
+
+def test_sizes_that_cannot_be_paired_or_cropped_are_refused():
+    zeros = lambda *shape: Dataset("x".join(map(str, shape)), np.zeros([4, *shape, 1], np.uint8))
+    with pytest.raises(UserError, match="6x8 has images of 6 x 8, which is no multiple of the 4 x 4 of 4x4"):
+        first_window_data(sources.paired(lambda: (zeros(4, 4), zeros(6, 8)), 2))
+    with pytest.raises(UserError, match="a crop of 5 pixels is larger than the images of 4x4, 4 x 4"):
+        first_window_data(sources.images(lambda: zeros(4, 4), 2, crop=5))
+
+
 def test_dequantised_images_fill_their_grey_levels_evenly(key):
     source = sources.images(lambda: Dataset("grey", np.full([4, 8, 8, 1], 7, np.uint8)), 64, dequantise=True)
     batch = source.batch(first_window_data(source), key, jnp.int32(0), jnp.arange(64))

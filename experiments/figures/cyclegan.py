@@ -1,17 +1,28 @@
-"""Figure of CycleGAN (Zhu et al. 2017, arXiv 1703.10593), on points of the plane.
+"""Figures of CycleGAN (Zhu et al. 2017, arXiv 1703.10593), on points of the plane and on digits and their negatives.
 
-python launch.py figure cyclegan/toy
+python launch.py figure cyclegan/toy cyclegan/table5
 """
 
 from typing import Any
 
 import numpy as np
 
-from experiments.cyclegan import MMD_STD, PAPER, bars, cloud, sample_points
+from experiments.cyclegan import MMD_STD, PAPER, bars, cloud, digit_classifier, sample_points
 from jaxgan.evaluate.kernel import mmd
+from jaxgan.evaluate.paired import mean_absolute_error
 from jaxgan.render import plots
 from jaxgan.reports.figures import Claim, Figure, Numbers, Runs, register, run_spec
 from jaxgan.training.metric_log import summarise_seeds
+
+IMAGE_STEPS = 1_000
+SHOWN = 8
+LOSSES = {  # Table 5
+    "full": {},
+    "GAN alone": {"cycle": 0.0, "backward_cycle": 0.0},
+    "cycle alone": {"adversarial": 0.0},
+    "GAN + forward cycle": {"backward_cycle": 0.0},
+    "GAN + backward cycle": {"cycle": 0.0},
+}
 
 
 @register(
@@ -68,5 +79,54 @@ def toy() -> Figure:
             Claim("full loss: MMD of G(x) and Y, relative to that of two samples of Y", "full, mmd", most=3.0),
             Claim("GAN alone: cycle error relative to that of the full loss", "cycle_ratio", least=5.0),
             Claim("cycle alone: MMD of G(x) and Y, relative to that of the full loss", "mmd_ratio", least=5.0),
+        ),
+    )
+
+
+@register(
+    "cyclegan/table5",
+    paper=PAPER,
+    shows="digits and their negatives translated without pairs: which losses keep the class of a digit",
+    minutes=None,
+)
+def table5() -> Figure:
+    """Five losses. A classifier of MNIST judges G(x) on its negative, and F(y) as it is."""
+
+    def measure(runs: Runs) -> Numbers:
+        numbers: dict[str, Any] = {}
+        classifier = digit_classifier()
+        kept = lambda digits, labels: float(np.mean(classifier.predict(digits) == labels))
+        for label, (run,) in runs.items():
+            x, y = run.experiment.inputs.load()[:1_000], run.experiment.backward.inputs.load()[:1_000]
+            labels = [classifier.predict(x), classifier.predict(255 - y)]
+            there, back = run.translate(x), run.translate(y, backward=True)
+            cycled = run.translate(there, backward=True)
+            numbers["x"], numbers[label] = x[:SHOWN], there[:SHOWN]
+            numbers[f"{label}, kept"] = kept(255 - there, labels[0])
+            numbers[f"{label}, kept backward"] = kept(back, labels[1])
+            numbers[f"{label}, cycle"] = float(mean_absolute_error(cycled, x).mean())
+        least = min(numbers["full, kept"], numbers["full, kept backward"])
+        numbers |= {"full, kept in both": least, "full above GAN": numbers["full, kept"] - numbers["GAN alone, kept"]}
+        numbers["full above cycle"] = numbers["full, kept"] - numbers["cycle alone, kept"]
+        return numbers
+
+    def plot(numbers: Numbers) -> Any:
+        titles = {label: f"{label}\nkept {100 * numbers[f'{label}, kept']:.0f} %" for label in LOSSES}
+        return plots.image_columns({name: numbers[name] for name in ("x", *LOSSES)}, titles)
+
+    half = IMAGE_STEPS // 2
+    spec = lambda settings: run_spec("cyclegan/mnist_inverted", IMAGE_STEPS, hold=half, decay=half, **settings)
+    return Figure(
+        runs={label: spec(settings) for label, settings in LOSSES.items()},
+        measure=measure,
+        plot=plot,
+        claims=(
+            Claim(
+                "full loss: share of digits that keep their class, in the worse direction",
+                "full, kept in both",
+                least=0.9,
+            ),
+            Claim("share kept with the full loss, minus that of the GAN alone", "full above GAN", least=0.0),
+            Claim("share kept with the full loss, minus that of the cycle alone", "full above cycle", least=0.0),
         ),
     )

@@ -22,6 +22,7 @@ from jaxgan.cli.explore import Data, List, Show
 from jaxgan.cli.figure import Figure, Report
 from jaxgan.cli.measure import Evaluate, Sample, sample_command
 from jaxgan.cli.train import Train, train_command
+from jaxgan.cli.translate import Translate
 from jaxgan.errors import UserError, command_name, did_you_mean
 from jaxgan.io.cache import cache_dir
 from jaxgan.runs import registry
@@ -56,6 +57,7 @@ VERBS: dict[str, type] = {
     "train": Train,
     "evaluate": Evaluate,
     "sample": Sample,
+    "translate": Translate,
     "figure": Figure,
     "benchmark": Benchmark,
     "report": Report,

@@ -67,7 +67,8 @@ class Evaluate(EvaluationSettings):
             print(json.dumps(records if "metric" in records[0] else records[0], indent=2))
             return
         first = records[0]
-        print(f"{first['name']} at step {first['step']}, {self.samples} samples, config {first['hash']}")
+        count = first.get("samples", self.samples)
+        print(f"{first['name']} at step {first['step']}, {count} samples, config {first['hash']}")
         for record in records:
             print("\n".join(_lines(record)))
         for name in images:

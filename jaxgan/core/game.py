@@ -106,6 +106,7 @@ class Network:
         convolutional: Whether it contains convolutions. On the CPU such games run one step per dispatch, because
             XLA's CPU convolutions are several times slower inside a loop.
         dtype: Computation dtype such as bfloat16, if not that of the parameters. Outputs are always float32.
+        pretrained: Returns the initial parameters as host arrays and remembers them. By default they are drawn.
     """
 
     name: str
@@ -114,11 +115,15 @@ class Network:
     extra_inputs: tuple[ExtraInput, ...] = ()
     convolutional: bool = False
     dtype: Any = None
+    pretrained: Callable[[], Params] | None = None
 
     def init(self, key: Array) -> tuple[Params, Buffers]:
-        """Returns freshly initialised parameters and the module's other collections."""
+        """Returns initial parameters and the module's other collections."""
         variables = self.module.init(key, *self.zero_inputs(), train=False)
-        return variables.pop("params"), variables
+        params = variables.pop("params")
+        if self.pretrained is not None:  # By a callback, so that shape inference does not load them.
+            params = jax.pure_callback(self.pretrained, jax.eval_shape(lambda: params), vmap_method="broadcast_all")
+        return params, variables
 
     def zero_inputs(self) -> tuple[Array, ...]:
         """Returns zero-filled inputs for one example, for shape inference."""
@@ -266,6 +271,16 @@ def _check_known(what: str, names: Any, known: list[str]) -> None:
 def _check_unique(what: str, names: list[str]) -> None:
     if duplicates := sorted({name for name in names if names.count(name) > 1}):
         raise ValueError(f"duplicate {what}: {', '.join(duplicates)}")
+
+
+def load_pretrained(game: Game) -> None:
+    """Calls `Network.pretrained` of all networks that have it.
+
+    To be called before `init_state` is compiled: it may run JAX, which the callback in the compiled program must not.
+    """
+    for network in game.networks:
+        if network.pretrained is not None:
+            network.pretrained()
 
 
 def init_state(game: Game, key: Array) -> TrainState:

@@ -191,8 +191,25 @@ def _entry(file: str, reason: str, size: int = 0, modified: int = 0) -> _Entry:
     return _Entry(os.fsencode(file).decode("utf-8", "replace"), file, reason, size, modified)
 
 
+def read_pixels(file: Path, channels: int) -> np.ndarray:
+    """Returns an image uint8 [H, W, channels] at its own size, turned and converted as by `load_folder`.
+
+    Raises UserError if the file is not usable.
+    """
+    pixels, _ = _decode(file, channels)
+    if isinstance(pixels, str):
+        raise UserError(f"{file} {pixels}")
+    return pixels
+
+
 def _read(file: Path, size: int, channels: int) -> tuple[np.ndarray | str, list[str]]:
     """Returns an image uint8 [size, size, channels], or the reason why it is not usable, and what was changed."""
+    pixels, changes = _decode(file, channels, min_side=size)
+    return (pixels, []) if isinstance(pixels, str) else (crop_and_resize(pixels, size), changes)
+
+
+def _decode(file: Path, channels: int, min_side: int = 1) -> tuple[np.ndarray | str, list[str]]:
+    """Returns an image uint8 [H, W, channels], or the reason why it is not usable, and what was changed."""
     suffix = file.suffix.lower()
     if suffix not in SUFFIXES:
         known = ", ".join(SUFFIXES).replace(".", "")
@@ -203,7 +220,7 @@ def _read(file: Path, size: int, channels: int) -> tuple[np.ndarray | str, list[
             with Image.open(file) as image:
                 if suffix not in FORMATS.get(image.format or "", ()):
                     return f"is a {image.format} in spite of its suffix", []
-                if min(image.size) < size:
+                if min(image.size) < min_side:
                     return f"is {image.width} x {image.height}, too small", []
                 changes = [ANIMATED] if getattr(image, "n_frames", 1) > 1 else []
                 image.load()
@@ -218,7 +235,7 @@ def _read(file: Path, size: int, channels: int) -> tuple[np.ndarray | str, list[
         return "has too many pixels", []
     except Exception as error:  # Pillow raises errors of many types on damaged data.
         return f"is damaged ({first_line(error)})", []
-    return crop_and_resize(pixels if pixels.ndim == 3 else pixels[..., None], size), changes
+    return pixels if pixels.ndim == 3 else pixels[..., None], changes
 
 
 def _to_rgb_or_grey(image: Image.Image, changes: list[str]) -> Image.Image | None:

@@ -33,3 +33,11 @@ def low_high_resolution(data: Dataset, factor: int) -> tuple[Dataset, Dataset]:
     small = np.stack([shrink(image[..., 0] if c == 1 else image) for image in data.images])
     low = small.reshape(len(data), h // factor, w // factor, c)
     return Dataset(f"{data.name}:bicubic/{factor}", low, data.labels, data.classes), data
+
+
+def enlarge(images: np.ndarray, factor: int) -> np.ndarray:
+    """Returns images uint8 [N, H factor, W factor, C], enlarged by Pillow's bicubic filter, from [N, H, W, C]."""
+    n, h, w, c = images.shape
+    grey = lambda image: image[..., 0] if c == 1 else image
+    resize = lambda image: Image.fromarray(grey(image)).resize((w * factor, h * factor), Image.Resampling.BICUBIC)
+    return np.stack([np.asarray(resize(image)) for image in images]).reshape(n, h * factor, w * factor, c)

@@ -5,13 +5,13 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 
 from jaxgan.core import prng
 from jaxgan.core.game import Batch
 from jaxgan.data.datasets import ImageData, ImagesAndLabels, fits_in_memory
 from jaxgan.data.permutation import permute
-from jaxgan.data.streams import Arrays, Examples, Window, WindowData, epoch_position, windows
+from jaxgan.data.streams import Arrays, Examples, Window, WindowData, epoch_position, joint_windows, windows
 from jaxgan.errors import UserError
 
 
@@ -58,7 +58,13 @@ def density(sample: Callable[[Array], Array]) -> Source:
     return Source(constant_window(dict), batch)
 
 
-def images(load: Callable[[], ImageData], batch_size: int, flip: bool = False, dequantise: bool = False) -> Source:
+def images(
+    load: Callable[[], ImageData],
+    batch_size: int,
+    flip: bool = False,
+    dequantise: bool = False,
+    crop: int | None = None,
+) -> Source:
     """Returns a source of the images of a data set, each once per epoch, in a new order for each epoch and key.
 
     Batches continue over the end of an epoch, and no image is dropped. A data set of at most
@@ -69,39 +75,52 @@ def images(load: Callable[[], ImageData], batch_size: int, flip: bool = False, d
         batch_size: Size of the whole batch, over all devices.
         flip: Mirror each image left to right with probability 1/2.
         dequantise: Add uniform noise of one grey level before scaling to [-1, 1].
+        crop: Side in pixels of a random square crop of each image; whole images by default.
     """
 
     def by_name(data: ImagesAndLabels) -> Arrays:
         pixels, labels = data
         return {"real": pixels} if labels is None else {"real": pixels, "label": labels}
 
-    return _epoch_source(lambda: (load(),), by_name, batch_size, flip, dequantise)
+    return _epoch_source(lambda: (load(),), by_name, batch_size, flip, dequantise, crop)
 
 
-def paired(load: Callable[[], tuple[ImageData, ImageData]], batch_size: int, flip: bool = False) -> Source:
+def paired(
+    load: Callable[[], tuple[ImageData, ImageData]], batch_size: int, flip: bool = False, crop: int | None = None
+) -> Source:
     """Returns a source of image pairs, "x" from the first data set and "y" at the same index from the second.
 
-    Both images of a pair are mirrored or neither is. Raises UserError, when data are read, if the lengths differ.
+    The images of a pair are mirrored and cropped alike. Raises UserError, when data are read, if the lengths differ, or
+    if the sizes of y are not one multiple of those of x.
 
     Args:
         load: Returns the two data sets.
         batch_size: Size of the whole batch, over all devices.
         flip: Mirror each pair left to right with probability 1/2.
+        crop: Side in pixels of a random square crop of x, and of the same part of y, which may have more pixels.
+            Whole images by default.
     """
-    return _epoch_source(load, lambda x, y: {"x": x[0], "y": y[0]}, batch_size, flip, dequantise=False)
+    return _epoch_source(load, lambda x, y: {"x": x[0], "y": y[0]}, batch_size, flip, dequantise=False, crop=crop)
 
 
 def unpaired(x: Source, y: Source) -> Source:
-    """Returns a source that draws examples "x" and "y" independently from two sources in memory."""
+    """Returns a source that draws examples "x" and "y" independently from two sources, which may be streamed."""
+    sources = {"x": x, "y": y}
 
     def batch(data: WindowData, key: Array, step: Array, index: Array) -> Batch:
+        part = lambda name: WindowData(data.replicated.get(name, {}), data.sharded.get(name, {}))
         examples = {
-            name: source.batch(WindowData(data.replicated[name]), jax.random.fold_in(key, n), step, index)["real"]
-            for n, (name, source) in enumerate((("x", x), ("y", y)))
+            name: source.batch(part(name), jax.random.fold_in(key, n), step, index)["real"]
+            for n, (name, source) in enumerate(sources.items())
         }
         return {**examples, "index": index}
 
-    return Source(constant_window(lambda: {"x": in_memory_arrays(x), "y": in_memory_arrays(y)}), batch)
+    def load_windows(key: Array, step: int, per_step: int = 1) -> Iterator[Window]:
+        fold_in = prng.fold_in if key.ndim else jax.random.fold_in  # Several seeds have a key each.
+        keys = {name: fold_in(key, n) for n, name in enumerate(sources)}
+        return joint_windows({name: source.windows(keys[name], step, per_step) for name, source in sources.items()})
+
+    return Source(load_windows, batch)
 
 
 def stack_channels(source: Source, num_classes: int = 10) -> Source:
@@ -132,11 +151,25 @@ def _epoch_source(
     batch_size: int,
     flip: bool,
     dequantise: bool,
+    crop: int | None,
 ) -> Source:
     """Returns a source of one or more data sets of equal length, which are all read at the same indices.
 
     `by_name` takes images and labels of each data set and returns arrays by name. Those of dtype uint8 are images.
     """
+
+    def crop_alike(arrays: Arrays, keys: Array) -> Arrays:
+        images = {name: x for name, x in arrays.items() if x.dtype == jnp.uint8}
+        h, w = next(iter(images.values())).shape[1:3]
+        limits = jnp.array([h - crop + 1, w - crop + 1])
+        corners = jax.vmap(lambda key: jax.random.randint(key, [2], 0, limits))(keys)
+
+        def crop_one(image: Array, corner: Array) -> Array:
+            scale = image.shape[0] // h
+            top, left = scale * corner
+            return lax.dynamic_slice(image, (top, left, 0), (scale * crop, scale * crop, image.shape[2]))
+
+        return {**arrays, **{name: jax.vmap(crop_one)(x, corners) for name, x in images.items()}}
 
     def select(data: WindowData, key: Array, step: Array, index: Array) -> Arrays:
         if data.sharded:  # [b, S, ...]: the examples of S steps at the positions `index`.
@@ -149,6 +182,8 @@ def _epoch_source(
     def batch(data: WindowData, key: Array, step: Array, index: Array) -> Batch:
         arrays = select(data, key, step, index)
         keys = prng.example_keys(jax.random.fold_in(key, step), index)
+        if crop:
+            arrays = crop_alike(arrays, prng.fold_in(keys, 2))
         for name, array in arrays.items():
             if array.dtype == jnp.uint8:
                 arrays[name] = _scale(array, keys, dequantise)
@@ -166,6 +201,7 @@ def _epoch_source(
                 f"{n} images of {datasets[0].name} cannot be paired with {len(datasets[-1])} of {datasets[-1].name}; "
                 "use data sets of equal length"
             )
+        _check_sizes(datasets, crop)
         if n * batch_size > 2**32:
             raise UserError(f"batch_size {batch_size} with {n} images overflows uint32; use at most {2**32 // n}")
         if fits_in_memory(*datasets):
@@ -174,6 +210,21 @@ def _epoch_source(
         return windows(examples, batch_size, key, step, per_step)
 
     return Source(load_windows, batch, dequantise)
+
+
+def _check_sizes(datasets: tuple[ImageData, ...], crop: int | None) -> None:
+    """Raises UserError unless all images show the same area at one or several resolutions and have room for a crop."""
+    first = datasets[0]
+    h, w = first.shape[:2]
+    for other in datasets[1:]:
+        other_h, other_w = other.shape[:2]
+        if other_h % h or other_h * w != other_w * h:
+            raise UserError(
+                f"{other.name} has images of {other_h} x {other_w}, which is no multiple of the {h} x {w} of "
+                f"{first.name}; resize both to one size"
+            )
+    if crop and crop > min(h, w):
+        raise UserError(f"a crop of {crop} pixels is larger than the images of {first.name}, {h} x {w}")
 
 
 def _scale(x: Array, keys: Array, dequantise: bool) -> Array:

@@ -106,6 +106,28 @@ def windows(examples: Examples, batch_size: int, key: Array, step: int, per_step
         yield Window({}, stop, ShardedArrays(shapes, functools.partial(read, batches)))
 
 
+def joint_windows(by_name: Mapping[str, Iterator[Window]]) -> Iterator[Window]:
+    """Yields windows that hold those of several iterators side by side: arrays by the iterator's name, then by theirs.
+
+    A window ends where the first of its parts does. Parts that last longer are copied to the devices again with the
+    next window; parts whose images have the same size end together.
+    """
+    current = {name: next(windows) for name, windows in by_name.items()}
+    while True:
+        stop = min(window.stop for window in current.values())
+        yield _join(current, stop)
+        if stop == FOREVER:
+            return
+        current = {name: next(by_name[name]) if window.stop == stop else window for name, window in current.items()}
+
+
+def _join(parts: Mapping[str, Window], stop: int) -> Window:
+    sharded = {name: window.sharded for name, window in parts.items() if window.sharded.shapes}
+    read = lambda positions: {name: arrays.read(positions) for name, arrays in sharded.items()}
+    shapes = {name: arrays.shapes for name, arrays in sharded.items()}
+    return Window({name: window.replicated for name, window in parts.items()}, stop, ShardedArrays(shapes, read))
+
+
 def example_indices(
     count: int, batch_size: int, key_data: np.ndarray, steps: np.ndarray, positions: np.ndarray
 ) -> np.ndarray:

@@ -58,6 +58,23 @@ class ClassifierNetwork(nn.Module):
         return features, nn.Dense(self.classes)(features)
 
 
+class FeatureMaps(nn.Module):
+    """The convolutions of a `ClassifierNetwork` for images float32 [B, H, W, C] in [-1, 1], of any size.
+
+    Returns the maps [B, H / 2, W / 2, width], [B, H / 4, W / 4, 2 width], ..., before their activations.
+    """
+
+    recipe: TrainingRecipe
+    layers: int  # convolutions; log2(H / 4) of the classifier's images
+
+    @nn.compact
+    def __call__(self, x: Array, train: bool = False) -> tuple[Array, ...]:
+        maps = []
+        for n in range(self.layers):
+            maps.append(Conv(self.recipe.width << n, strides=(2, 2))(nn.relu(maps[-1]) if maps else x))
+        return tuple(maps)
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class FeatureClassifier:
     """A trained classifier.

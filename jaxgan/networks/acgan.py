@@ -10,8 +10,7 @@ import jax
 from jax import Array
 
 from jaxgan.networks.dcgan import num_halvings
-from jaxgan.networks.layers import Conv, batch_norm, leaky_relu
-from jaxgan.networks.maxout import dropout
+from jaxgan.networks.layers import Conv, batch_norm, dropout, leaky_relu
 
 
 class Discriminator(nn.Module):

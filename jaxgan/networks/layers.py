@@ -1,4 +1,4 @@
-"""Layers that several networks use: convolutions, batch norm, spectral norm and the equalised learning rate."""
+"""Layers that several networks use: convolutions, norms, dropout, resampling and the equalised learning rate."""
 
 import functools
 import math
@@ -92,6 +92,20 @@ class SpectralNorm(nn.Module):
         return self.layer.clone(parent=None).apply({"params": {**params, "kernel": kernel}}, x)
 
 
+def instance_norm(affine: bool = False, **options: Any) -> Activation:
+    """Returns a layer that normalises each channel of each image by its mean and variance over the pixels.
+
+    It does the same in training and in evaluation. A batch norm layer on a batch of one image in training is this layer
+    with `affine`.
+
+    Args:
+        affine: Whether a learned scale and bias per channel follow.
+        **options: Other arguments of `flax.linen.InstanceNorm`, such as `scale_init`.
+    """
+    layer = nn.InstanceNorm(epsilon=1e-5, use_scale=affine, use_bias=affine, use_fast_variance=False, **options)
+    return functools.partial(_call_with_promotion, layer)
+
+
 def spectral_norm(train: bool, layer: nn.Module) -> Callable[[Array], Array]:
     """Returns the layer with its kernel divided by an estimate of the kernel's largest singular value.
 
@@ -118,6 +132,39 @@ def _call_with_promotion(layer: nn.Module, x: Array, **options: Any) -> Array:
     """Calls a layer that keeps float32 statistics, with dtype promotion for inputs and params in bfloat16."""
     with jax.numpy_dtype_promotion("standard"):
         return layer(x, **options)
+
+
+class PReLU(nn.Module):
+    """max(x, 0) + a min(x, 0) with a learned slope a for each channel, initially 1/4 (He et al. 2015, Eq. 1)."""
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        slope = self.param("slope", nn.initializers.constant(0.25), (x.shape[-1],))
+        return jnp.where(x >= 0, x, slope[None, None, None] * x)
+
+
+def dropout(x: Array, keys: Array, keep_prob: float) -> Array:
+    """Returns x [B, ...] with entries set to 0 with probability 1 - keep_prob, and the others divided by keep_prob.
+
+    The mask of an example depends only on its key in `keys` [B].
+    """
+    mask = jax.vmap(lambda key, example: jax.random.bernoulli(key, keep_prob, example.shape))(keys, x)
+    return jnp.where(mask, x / keep_prob, 0.0)
+
+
+def reflect_pad(x: Array, width: int) -> Array:
+    """Returns images [B, H, W, C] with `width` mirrored pixels on all sides; those of the edge are not repeated."""
+    return jnp.pad(x, ((0, 0), (width, width), (width, width), (0, 0)), mode="reflect")
+
+
+def pixel_shuffle(x: Array, factor: int = 2) -> Array:
+    """Returns images [B, H r, W r, C] from maps [B, H, W, C r²] with r = `factor` (Shi et al. 2016, Eq. 4).
+
+    The r² values of a block of pixels are adjacent in the last axis of x, in rows of r, and its slowest index is C.
+    """
+    b, h, w, c = x.shape
+    blocks = x.reshape(b, h, w, c // factor**2, factor, factor)
+    return blocks.transpose(0, 1, 4, 2, 5, 3).reshape(b, h * factor, w * factor, -1)
 
 
 def equalised_lr(

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from jaxgan.networks.layers import Initializer
+from jaxgan.networks.layers import Initializer, dropout
 
 # Scales the initial weights of one-hot labels: a single 1 then has the effect of 100 inputs with variance 1.
 ONE_HOT_SCALE = 10.0
@@ -75,15 +75,6 @@ def maxout(x: Array, units: int, pieces: int, kernel_init: Initializer) -> Array
     Each unit is the maximum of `pieces` linear functions of x. Call it within a compact method.
     """
     return nn.Dense(units * pieces, kernel_init=kernel_init)(x).reshape(-1, pieces, units).max(1)
-
-
-def dropout(x: Array, keys: Array, keep_prob: float) -> Array:
-    """Returns x [B, ...] with entries set to 0 with probability 1 - keep_prob, and the others divided by keep_prob.
-
-    The mask of an example depends only on its key in `keys` [B].
-    """
-    mask = jax.vmap(lambda key, example: jax.random.bernoulli(key, keep_prob, example.shape))(keys, x)
-    return jnp.where(mask, x / keep_prob, 0.0)
 
 
 def _fold_in(keys: Array, n: int) -> Array:

@@ -2,6 +2,7 @@
 
 import functools
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,19 @@ def grid(images: np.ndarray, columns: int | None = None, scale: int | None = Non
     canvas = tiles.reshape(rows, columns, *tiles.shape[1:]).swapaxes(1, 2).reshape(rows * tiles.shape[1], -1, c)
     canvas = np.pad(canvas, [(0, gap), (0, gap), (0, 0)], constant_values=255)
     return Image.fromarray(canvas[..., 0] if c == 1 else canvas)
+
+
+def rows(columns: Sequence[np.ndarray]) -> Image.Image:
+    """Returns images side by side, such as inputs, outputs and the truth: columns of uint8 [N, h, w, c].
+
+    Smaller images are enlarged to the size of the largest, by repeating pixels. If N is large a row holds image i of
+    all columns, then image i + 1.
+    """
+    n, k = len(columns[0]), len(columns)
+    h, w, c = (max(images.shape[axis] for images in columns) for axis in (1, 2, 3))
+    enlarge = lambda x: np.broadcast_to(x.repeat(h // x.shape[1], 1).repeat(w // x.shape[2], 2), [n, h, w, c])
+    tiles = np.stack([enlarge(images) for images in columns], axis=1).reshape(n * k, h, w, c)
+    return grid(tiles, columns=k * max(1, round(math.sqrt(n / k))))
 
 
 def scatter(points: np.ndarray, data: np.ndarray, limits: Limits | None = None) -> Image.Image:

@@ -1,7 +1,7 @@
 """Figures for print: matplotlib in one style, and drawings that several figures share."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -68,3 +68,16 @@ def median_band(ax: "Axes", x: ArrayLike, values: ArrayLike, label: str | None =
     (line,) = ax.plot(x, median, label=label, **options)
     if len(values) > 1:
         ax.fill_between(x, low, high, color=line.get_color(), alpha=0.2, linewidth=0)
+
+
+def image_columns(columns: Mapping[str, np.ndarray], titles: Mapping[str, str]) -> "Figure":
+    """Returns a figure with a column of images uint8 [N, H, W, C] for each entry, under its title or else its name."""
+    width = min(WIDTH, 0.95 * len(columns))
+    num_rows = len(next(iter(columns.values())))
+    fig, axes = subplots(num_rows, len(columns), height=0.93 * width / len(columns), width=width)
+    for column, (name, images) in zip(axes.T, columns.items(), strict=True):
+        column[0].set_title(titles.get(name, name))
+        for ax, image in zip(column, images, strict=True):
+            ax.imshow(image.squeeze(), cmap="gray", vmin=0, vmax=255)
+            ax.set_axis_off()
+    return fig

@@ -55,6 +55,7 @@ class RunSpec:
         steps, settings = self.steps, dict(self.settings)
         if reduced:
             steps = tuple(range(len(steps))) if 0 in steps else tuple(range(1, len(steps) + 1))
+            settings = {**entry.test_settings, **settings}
             settings |= {"seeds": min(settings.get("seeds", entry.config.seeds), 2)}
             settings |= {"batch_size": min(settings.get("batch_size", entry.config.batch_size), 16)}
         last, period = max(steps), math.gcd(*steps)

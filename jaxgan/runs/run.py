@@ -122,6 +122,50 @@ class Run:
         if labels is not None and (len(labels) != n or not all(0 <= label < classes for label in labels)):
             raise UserError(f"labels must be {n} numbers from 0 to {classes - 1}")
 
+    def translate(self, images: np.ndarray, seed: int = 0, member: int = 0, *, backward: bool = False) -> np.ndarray:
+        """Returns the translations of images uint8 [N, H, W, C], with averaged parameters.
+
+        Images may have another size than those of training. Where the network needs a multiple of some number, they are
+        padded by mirroring, and the translations are cropped. The translation of an image depends on the image and on
+        `seed` alone, up to rounding.
+
+        Args:
+            images: The images.
+            seed: Seed of the noise, for networks that have noise.
+            member: Which of the seeds that were trained together, from 0.
+            backward: Translate in the other direction, for experiments that learn both.
+
+        Raises UserError if the run does not translate images, or not in this direction, and for images of another
+        number of channels.
+        """
+        self._check_member(member)
+        experiment = self.translating(backward)
+        multiple, channels = experiment.inputs.multiple, experiment.inputs.shape[-1]
+        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != channels:
+            kind = "grey images [N, H, W, 1]" if channels == 1 else "colour images [N, H, W, 3]"
+            raise UserError(
+                f"{self.entry.name} translates uint8 {kind}, not {images.dtype} arrays of shape {list(images.shape)}"
+            )
+        h, w = images.shape[1:3]
+        padding = [(0, 0), (0, -h % multiple), (0, -w % multiple), (0, 0)]
+        padded = np.pad(images, padding, mode="symmetric")
+        out = sampling.make_translator(experiment)(self.seed_states[member], padded, seed)
+        scale = out.shape[1] // padded.shape[1]
+        return out[:, : scale * h, : scale * w]
+
+    def translating(self, backward: bool = False) -> Experiment:
+        """Returns the experiment whose samples are translations in one direction.
+
+        Raises UserError if the run does not translate images, or not in this direction.
+        """
+        experiment = self.experiment.backward if backward else self.experiment
+        if self.experiment.inputs is None:
+            source = "labels and noise" if self.experiment.classes else "noise"
+            raise UserError(f"{self.entry.name} makes images from {source}; it does not translate images")
+        if experiment is None:
+            raise UserError(f"{self.entry.name} learns to translate in one direction; leave out --backward")
+        return experiment
+
     def network(self, name: str, member: int = 0) -> Callable[..., Any]:
         """Returns a network as a function of its inputs, in evaluation mode, with averaged parameters if there are any.
 
@@ -136,9 +180,11 @@ class Run:
     def evaluate(self, samples: int = 10_000, seed: int = 0) -> dict[str, Any]:
         """Returns the experiment's own metrics of so many samples as `eval/name`, with the protocol they depend on.
 
-        Raises UserError for a value out of range.
+        An experiment that translates images measures each held-out image at most once. Raises UserError for a value out
+        of range.
         """
         check_values(sampling.EvaluationSettings, samples=samples, seed=seed)
+        samples = sampling.evaluation_count(self.experiment, samples)
         values, _ = sampling.evaluate_state(self.experiment, self.state, self.config.seeds, samples, seed)
         return values | protocol(self.entry.name, self.config, step=self.step, samples=samples, sample_seed=seed)
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import numpy as np
 from jax import Array
 
 from jaxgan.core.game import Game, TrainState
@@ -76,6 +77,20 @@ class Evaluation(NamedTuple):
     protocols: dict[str, dict[str, Any]] = {}  # noqa: RUF012  By metric: evaluator, reference data, sample counts.
 
 
+class Inputs(NamedTuple):
+    """The images that an image-to-image experiment samples from, in place of latents.
+
+    Attributes:
+        load: Returns held-out images uint8 [M, H, W, C]. Sample i is made from image i % M.
+        shape: [H, W, C] of these images.
+        multiple: Number of which the heights and widths of images must be multiples.
+    """
+
+    load: Callable[[], np.ndarray]
+    shape: tuple[int, ...]
+    multiple: int = 1
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Experiment:
     """A game, its data, and how its samples are drawn, shown and measured.
@@ -83,13 +98,16 @@ class Experiment:
     Attributes:
         game: The networks, players and phases.
         source: The batches that the game is trained on.
-        sample: Pure function (state, keys [N], *labels [N], **options) -> samples [N, ...]; labels only if `classes` is
-            not 0. Options are the fields of `sample_options`.
+        sample: Pure function (state, keys [N], *given [N, ...], **options) -> samples [N, ...]. Given are labels if
+            `classes` is not 0, and images to translate if there are `inputs`. Options are the fields of
+            `sample_options`.
         evaluate: (samples, state) -> metrics of samples as `output.postprocess` returns them, and of the state. None if
             the experiment has no metrics of its own.
         output: The kind of the samples, with their type and the files that show them.
         preview_count: How many samples a preview shows.
         classes: Number of classes that can be requested; sample i has class i % classes unless labels are given.
+        inputs: The images that samples are made from, if the experiment translates images.
+        backward: For an experiment that learns to translate in both directions: the other direction of the same game.
         data: split name -> the real images that samples are compared with, if there are any.
         interpolate: Pure function (state, keys [N], other keys [N], t, *labels [N], **options) -> samples [N, ...] at
             the fraction t of the way between the latents of the two keys, or None.
@@ -105,6 +123,8 @@ class Experiment:
     output: Output
     preview_count: int = 64
     classes: int = 0
+    inputs: Inputs | None = None
+    backward: "Experiment | None" = None
     data: Callable[[str], ImageData] | None = None
     interpolate: Callable[..., Array] | None = None
     sample_options: Any = None

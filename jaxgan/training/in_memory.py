@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxgan.core.game import TrainState
+from jaxgan.core.game import TrainState, load_pretrained
 from jaxgan.training.accumulator import ScalarAccumulator
 from jaxgan.training.devices import Devices
 from jaxgan.training.experiment import Config, Experiment
@@ -29,6 +29,7 @@ def train_in_memory(
         The state, and the mean over all steps of each logged scalar, `phase/name`. Both are on the host.
     """
     loop = build_loop(experiment, config)
+    load_pretrained(experiment.game)
     state = devices.init_replicated(lambda: loop.init(run_key(config)))
     windows = experiment.source.windows(data_key(config), 0, experiment.game.num_batches)
     first_window = next(windows)

@@ -19,6 +19,7 @@ from jaxgan.training.experiment import Experiment
 from jaxgan.training.metric_log import summarise_seeds
 
 CHUNK = 64  # samples per call of the compiled sampler
+CHUNK_PIXELS = 2**18  # of the images that are translated in one call, so that memory does not grow with their size
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -59,11 +60,12 @@ def make_sampler(experiment: Experiment, options: Any = None) -> Sampler:
     option_values = {} if options is None else {f.name: getattr(options, f.name) for f in dataclasses.fields(options)}
 
     @jax.jit
-    def sample_chunk(state: TrainState, seed: Array, start: Array, *labels: Array) -> Array:
-        return experiment.sample(state.with_ema(), sample_keys(seed, start), *labels, **option_values)
+    def sample_chunk(state: TrainState, seed: Array, start: Array, *given: Array) -> Array:
+        keys = sample_keys(seed, start, len(given[0]) if given else CHUNK)
+        return experiment.sample(state.with_ema(), keys, *map(_scale_images, given), **option_values)
 
     def sample(state: TrainState, n: int, seed: int, labels: Sequence[int] | None = None) -> Samples:
-        all_labels = np.int32(labels) if labels is not None else cyclic_labels(experiment, n)
+        size = chunk_size(experiment.inputs.shape) if experiment.inputs else CHUNK
         samples = None
 
         def store(start: int, chunk: Array) -> None:
@@ -72,13 +74,13 @@ def make_sampler(experiment: Experiment, options: Any = None) -> Sampler:
             if samples is None:
                 require_host_memory(n, chunk)
                 samples = np.empty((n, *chunk.shape[1:]), chunk.dtype)
-            samples[start : start + CHUNK] = chunk[: n - start]
+            samples[start : start + size] = chunk[: n - start]
 
         pending = None
-        for start in range(0, n, CHUNK):
-            chunk_labels = [np.resize(all_labels[start : start + CHUNK], CHUNK)] if experiment.classes else []
+        for start in range(0, n, size):
+            given = _given(experiment, start + np.arange(size), labels)
             # The previous chunk is copied to the host while the device computes this one.
-            previous, pending = pending, (start, sample_chunk(state, np.uint32(seed), np.int32(start), *chunk_labels))
+            previous, pending = pending, (start, sample_chunk(state, np.uint32(seed), np.int32(start), *given))
             if previous is not None:
                 store(*previous)
         store(*pending)
@@ -93,9 +95,9 @@ def require_host_memory(n: int, chunk: np.ndarray) -> None:
     memory.require(needed, memory.host_memory(), need, "draw fewer at a time, with several seeds")
 
 
-def sample_keys(seed: Array, start: Array | int) -> Array:
-    """Returns the keys [CHUNK] of samples start, start + 1, ..."""
-    return prng.example_keys(jax.random.key(seed), start + jnp.arange(CHUNK))
+def sample_keys(seed: Array, start: Array | int, n: int = CHUNK) -> Array:
+    """Returns the keys [n] of samples start, start + 1, ..."""
+    return prng.example_keys(jax.random.key(seed), start + jnp.arange(n))
 
 
 def interpolate(
@@ -126,6 +128,61 @@ def interpolate(
     return np.stack([experiment.output.postprocess(step) for step in steps], 1)
 
 
+@functools.lru_cache(8)
+def make_translator(experiment: Experiment) -> Callable[[TrainState, np.ndarray, int], np.ndarray]:
+    """Returns `translate(state, images, seed) -> images`, uint8, for images [N, H, W, C] of any admissible size.
+
+    It uses averaged parameters. The noise of every image depends on `seed` alone, so that the translation of an image
+    does not depend on the others.
+    """
+
+    @jax.jit
+    def translate_chunk(state: TrainState, seed: Array, images: Array) -> Array:
+        keys = prng.example_keys(jax.random.key(seed), jnp.zeros(len(images), jnp.int32))
+        return experiment.sample(state.with_ema(), keys, _scale_images(images))
+
+    def translate(state: TrainState, images: np.ndarray, seed: int) -> np.ndarray:
+        n = len(images)
+        size = min(chunk_size(images.shape[1:]), 2 ** (n - 1).bit_length())
+        parts = [_fill(images[start : start + size], size) for start in range(0, n, size)]
+        chunks = [jax.device_get(translate_chunk(state, jnp.uint32(seed), part)) for part in parts]
+        return experiment.output.postprocess(np.concatenate(chunks)[:n])
+
+    return translate
+
+
+def chunk_size(shape: Sequence[int]) -> int:
+    """Returns how many images of shape [H, W, C] are translated in one call."""
+    return max(1, min(CHUNK, CHUNK_PIXELS // (shape[0] * shape[1])))
+
+
+def _given(experiment: Experiment, indices: np.ndarray, labels: Sequence[int] | None) -> list[np.ndarray]:
+    """Returns what the samples of these indices [S] are made from: labels, held-out images uint8, or nothing."""
+    if experiment.inputs:
+        images = experiment.inputs.load()
+        return [images[indices % len(images)]]
+    if experiment.classes:
+        return [np.int32(indices % experiment.classes) if labels is None else np.int32(labels)[indices % len(labels)]]
+    return []
+
+
+def given_shapes(experiment: Experiment) -> list[jax.ShapeDtypeStruct]:
+    """Returns the shapes of what one sample is made from, beside its key."""
+    if experiment.inputs:
+        return [jax.ShapeDtypeStruct((1, *experiment.inputs.shape), jnp.float32)]
+    return [jax.ShapeDtypeStruct((1,), jnp.int32)] if experiment.classes else []
+
+
+def _fill(rows: np.ndarray, size: int) -> np.ndarray:
+    """Returns `size` rows: the given ones, repeated."""
+    return rows[np.arange(size) % len(rows)]
+
+
+def _scale_images(x: Array) -> Array:
+    """Returns images uint8 as float32 in [-1, 1], and other arrays unchanged."""
+    return x.astype(jnp.float32) / 127.5 - 1.0 if x.dtype == jnp.uint8 else x
+
+
 def cyclic_labels(experiment: Experiment, n: int) -> np.ndarray:
     """Returns the default labels of n samples, int32 [n]: i % classes, or 0 for an experiment without classes."""
     return (np.arange(n) % max(experiment.classes, 1)).astype(np.int32)
@@ -139,10 +196,15 @@ def split_seeds(state: TrainState, seeds: int) -> list[TrainState]:
     return [dataclasses.replace(jax.tree.map(lambda x, k=k: x[k], stacked), step=state.step) for k in range(seeds)]
 
 
+def evaluation_count(experiment: Experiment, n: int) -> int:
+    """Returns how many samples an evaluation measures: n, but each held-out image is translated at most once."""
+    return min(n, len(experiment.inputs.load())) if experiment.inputs else n
+
+
 def evaluate_state(
     experiment: Experiment, state: TrainState, seeds: int, n: int, seed: int
 ) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
-    """Measures n samples of each seed with the experiment's own metrics.
+    """Measures `evaluation_count(experiment, n)` samples of each seed with the experiment's own metrics.
 
     Returns:
         values: Numbers, or summaries over the seeds (`summarise_seeds`), by `eval/name`.
@@ -153,6 +215,7 @@ def evaluate_state(
     if experiment.evaluate is None:
         return {}, {}
     sampler = make_sampler(experiment)
+    n = evaluation_count(experiment, n)
     evaluations = [experiment.evaluate(sampler(one, n, seed), one) for one in split_seeds(state, seeds)]
     names = evaluations[0].values
     stacked = {name: np.array([evaluation.values[name] for evaluation in evaluations]) for name in names}

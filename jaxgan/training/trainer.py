@@ -17,7 +17,7 @@ import numpy as np
 from jax import Array
 from jax.experimental import multihost_utils
 
-from jaxgan.core.game import Game, TrainState, init_state
+from jaxgan.core.game import Game, TrainState, init_state, load_pretrained
 from jaxgan.core.update import strict_promotion
 from jaxgan.cpu.malloc import keep_freed_memory
 from jaxgan.cpu.matmul_backend import xla_options
@@ -122,7 +122,11 @@ class Trainer:
         """
         check_claim(workdir, name, config)
         loop = build_loop(experiment, config)
-        init = lambda: devices.init_replicated(lambda: loop.init(run_key(config)))
+
+        def init() -> TrainState:
+            load_pretrained(experiment.game)
+            return devices.init_replicated(lambda: loop.init(run_key(config)))
+
         fresh = opened = None
         if not has_progress(workdir):  # The data are read before anything is written, while `init` is compiled.
             with concurrent.futures.ThreadPoolExecutor(1) as pool:
@@ -264,10 +268,10 @@ def check_shapes(experiment: Experiment, config: Config, data: WindowData) -> No
     def shapes(data: WindowData, key: Array) -> tuple[Array | None, Array]:
         with strict_promotion("the source of batches"):
             batch = experiment.source.batch(data, key, jnp.int32(0), jnp.arange(config.batch_size))
-        labels = [jnp.zeros(1, jnp.int32)] if experiment.classes else []
+        given = [jnp.zeros(x.shape, x.dtype) for x in sampling.given_shapes(experiment)]
         state = init_state(experiment.game, key).with_ema()
         with strict_promotion("the sampling function"):
-            return batch.get("real"), experiment.sample(state, key[None], *labels)
+            return batch.get("real"), experiment.sample(state, key[None], *given)
 
     real, fake = jax.eval_shape(shapes, data, jax.random.key(0))
     if real is not None and real.ndim == 4 and real.shape[1:] != fake.shape[1:]:

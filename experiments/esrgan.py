@@ -1,0 +1,94 @@
+"""ESRGAN: Enhanced Super-Resolution Generative Adversarial Networks (Wang et al. 2018, arXiv 1809.00219).
+
+    python launch.py train esrgan/cifar10
+    python launch.py train esrgan/own --data FOLDER
+
+It differs from SRGAN in the generator (residual-in-residual dense blocks without norms), in the loss (a relativistic
+average discriminator, and features before their activation), and in the absolute error of pixels. The networks are
+those of the paper in `esrgan/own`, and narrower in `esrgan/cifar10`. Differences from the paper are those of SRGAN.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+
+import optax
+from jax import Array
+
+from experiments import srgan
+from experiments.srgan import build_super_resolution, load_cifar10, load_own
+from jaxgan.core import losses
+from jaxgan.networks import esrgan
+from jaxgan.runs.registry import register
+from jaxgan.settings import setting
+from jaxgan.training.experiment import Experiment
+
+PAPER = "Wang et al. 2018, arXiv 1809.00219"
+SHOWS = "super-resolution by 4: dense blocks, a relativistic discriminator, features before activation"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(srgan.Config):
+    """ESRGAN."""
+
+    blocks: int = setting(2, "residual-in-residual dense blocks of the generator")
+    growth: int = setting(16, "channels of the convolutions within dense blocks")
+    pretrain_lr: float = setting(2e-4, "learning rate of the generator on pixels alone")
+    pixels: float = 1e-2  # Eq. 3, eta
+    adversarial: float = 5e-3  # Eq. 3, lambda
+
+
+def distance_before_activation(fake: Sequence[Array], real: Sequence[Array]) -> Array:
+    """Returns the mean absolute difference of the last feature map before its activation (section 3.3)."""
+    return losses.l1(fake[-1], real[-1])
+
+
+def build(load: srgan.LoadImages, config: Config) -> Experiment:
+    """Returns ESRGAN on large images of three channels."""
+    generator = esrgan.Generator(3, config.width, config.growth, config.blocks)
+    half = max(config.steps - config.pretrain, 0) // 2
+    adversarial_rate = optax.piecewise_constant_schedule(config.lr, {half: 0.5})
+    g_rate = optax.join_schedules([optax.constant_schedule(config.pretrain_lr), adversarial_rate], [config.pretrain])
+    optimizers = optax.adam(g_rate), optax.adam(adversarial_rate)
+    loss = losses.relativistic_average
+    return build_super_resolution(load, config, generator, loss, losses.l1, distance_before_activation, optimizers)
+
+
+@register(
+    "esrgan/cifar10",
+    Config(),
+    paper=PAPER,
+    dataset="50,000 colour images, 8x8 to 32x32",
+    shows=SHOWS,
+    task="translation",
+    minutes=None,
+)
+def build_cifar10(config: Config) -> Experiment:
+    """The first 1,000 test images are shown and measured."""
+    return build(load_cifar10, config)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OwnConfig(Config, srgan.OwnConfig):
+    """ESRGAN on the user's photographs."""
+
+
+# Section 4.1: crops of 128 x 128, batches of 16; 10^5 instead of 10^6 steps of pretraining.
+OWN = OwnConfig(
+    size=128, width=64, growth=32, blocks=23, stages=4, units=1024, steps=500_000, pretrain=100_000, batch_size=16
+)
+
+
+@register(
+    "esrgan/own",
+    OWN,
+    paper=PAPER,
+    dataset="your photographs, 32x32 to 128x128",
+    shows=SHOWS,
+    task="translation",
+    minutes=None,
+    hardware="1 GPU",
+)
+def build_own(config: OwnConfig) -> Experiment:
+    """The paper's networks and settings."""
+    return build(functools.partial(load_own, config), config)

@@ -1,0 +1,298 @@
+"""Photo-Realistic Single Image Super-Resolution Using a Generative Adversarial Network (Ledig et al. 2017, 1609.04802).
+
+    python launch.py train srgan/cifar10
+    python launch.py train srgan/own --data FOLDER
+    python launch.py figure srgan/fig2
+
+The generator, SRResNet, is trained on the squared error of pixels first, and then against a discriminator and on the
+squared error of features. Differences from the paper:
+- Features are those of the last convolution of a small classifier of CIFAR-10, for all data, and not VGG's.
+- Low-resolution images are scaled to [-1, 1] and not to [0, 1], which the first convolution makes up for.
+- Adam's state is kept between the two stages.
+`srgan/own` has the paper's networks, crops and settings, with fewer steps of pretraining; `srgan/cifar10` enlarges 8x8
+pixels to 32x32 with narrower networks, which suit a CPU.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Sequence
+
+import flax.linen as nn
+import optax
+from jax import Array
+
+from jaxgan.core import losses
+from jaxgan.core.game import Batch, Game, Network, Params, Phase, Player, Scalars, TrainState, input_spec
+from jaxgan.core.losses import AdversarialLoss
+from jaxgan.data import datasets, sources
+from jaxgan.data.datasets import Dataset, ImageData
+from jaxgan.data.folders import find_folder, load_folder
+from jaxgan.data.pairs import hold_out
+from jaxgan.data.resolution import enlarge, low_high_resolution
+from jaxgan.evaluate import classifier, paired
+from jaxgan.networks import srgan
+from jaxgan.runs import translation
+from jaxgan.runs.registry import register
+from jaxgan.runs.translation import HeldOut, Translations, require_shape
+from jaxgan.settings import setting
+from jaxgan.training import experiment
+from jaxgan.training.experiment import Experiment
+
+PAPER = "Ledig et al. 2017, arXiv 1609.04802"
+SHOWS = "super-resolution by 4: pixels first, then features and a discriminator"
+FACTOR = 4
+BORDER = 4  # pixels at each side that PSNR and SSIM leave out, as in the paper
+FEATURE_LAYERS = 3  # convolutions of the classifier of 32 x 32 pixels
+
+PixelLoss = Callable[[Array, Array], Array]
+ContentLoss = Callable[[Sequence[Array], Sequence[Array]], Array]  # feature maps of two sets of images -> scalar
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(experiment.Config):
+    """SRGAN."""
+
+    steps: int = 3_000
+    batch_size: int = setting(16, "images per step, over all devices")
+    log_every: int = 100
+    sample_every: int = 500
+    evaluate_every: int = 500
+    save_every: int = 500
+    pretrain: int = setting(2_000, "steps of the generator on pixels alone, before the discriminator joins")
+    size: int = setting(32, "side in pixels of the large images that are trained on, a multiple of 16")
+    width: int = setting(32, "channels of the generator, and of the discriminator's first layers")
+    blocks: int = setting(4, "residual blocks of the generator")
+    stages: int = setting(3, "halvings of the discriminator")
+    units: int = setting(128, "units of the discriminator's hidden dense layer")
+    lr: float = setting(1e-4, "learning rate of both players; a tenth after half of the adversarial steps")
+    pixels: float = setting(0.0, "weight of the pixel loss in the adversarial stage")
+    content: float = setting(1.0, "weight of the content loss, on features")
+    adversarial: float = setting(1e-3, "weight of the generator's adversarial loss")
+    flip: bool = setting(True, "mirror images horizontally with probability 1/2")
+
+
+def super_resolution(
+    generator: Network,
+    discriminator: Network,
+    features: Network,
+    *,
+    optimizers: tuple[optax.GradientTransformation, optax.GradientTransformation],
+    loss: AdversarialLoss,
+    pixel_loss: PixelLoss,
+    content_loss: ContentLoss,
+    weights: tuple[float, float, float],
+    pretrain: int,
+) -> Game:
+    """Returns the game on pairs of small images "x" and large images "y".
+
+    Args:
+        generator: x to y.
+        discriminator: Large images to logits.
+        features: Large images to feature maps. It belongs to no player.
+        optimizers: Of the generator and of the discriminator.
+        loss: The adversarial loss.
+        pixel_loss: Distance of images, minimised alone at first.
+        content_loss: Distance of feature maps.
+        weights: Of pixel loss, content loss and adversarial loss after pretraining.
+        pretrain: Steps on the pixel loss alone.
+    """
+    pixel_weight, content_weight, adversarial_weight = weights
+
+    def pixel_phase(state: TrainState, batch: Batch, key: Array) -> tuple[Array, tuple[TrainState, Scalars]]:
+        fake, state = generator(state, batch["x"])
+        return pixel_loss(fake, batch["y"]), (state, {})
+
+    def d_loss(state: TrainState, batch: Batch, key: Array) -> tuple[Array, tuple[TrainState, Scalars]]:
+        fake = generator.bind(state)(batch["x"])
+        real_logits, state = discriminator(state, batch["y"])
+        fake_logits, state = discriminator(state, fake)
+        scalars = {"real_logits": real_logits.mean(), "fake_logits": fake_logits.mean()}
+        return loss.d(real_logits, fake_logits), (state, scalars)
+
+    def g_loss(state: TrainState, batch: Batch, key: Array) -> tuple[Array, tuple[TrainState, Scalars]]:
+        real = batch["y"]
+        fake, state = generator(state, batch["x"])
+        D, maps = discriminator.bind(state), features.bind(state, train=False)
+        scalars = {
+            "pixels": pixel_loss(fake, real),
+            "content": content_loss(maps(fake), maps(real)),
+            "adversarial": loss.generator_loss(D(real), D(fake)),
+        }
+        total = pixel_weight * scalars["pixels"] + content_weight * scalars["content"]
+        return total + adversarial_weight * scalars["adversarial"], (state, scalars)
+
+    g_optimizer, d_optimizer = optimizers
+    return Game(
+        networks=(generator, discriminator, features),
+        players={
+            "generator": Player((generator.name,), g_optimizer),
+            "discriminator": Player((discriminator.name,), d_optimizer),
+        },
+        phases=(
+            Phase("pretrain", "generator", pixel_phase, stop=pretrain),
+            Phase("d", "discriminator", d_loss, start=pretrain),
+            Phase("g", "generator", g_loss, start=pretrain),
+        ),
+    )
+
+
+def activated_distance(fake: Sequence[Array], real: Sequence[Array]) -> Array:
+    """Returns the mean squared difference of the last feature map after its activation (Eq. 5)."""
+    return losses.l2(nn.relu(fake[-1]), nn.relu(real[-1]))
+
+
+def feature_network(size: int, channels: int) -> Network:
+    """Returns the convolutions of the classifier of CIFAR-10 as a network that belongs to no player."""
+
+    @functools.cache
+    def load() -> Params:
+        train, test = (datasets.load_tfds("cifar10", split) for split in ("train", "test"))
+        params = classifier.train_classifier(train, test, classifier.RECIPE).variables["params"]
+        return {name: params[name] for name in params if name.startswith("Conv")}
+
+    module = classifier.FeatureMaps(classifier.RECIPE, FEATURE_LAYERS)
+    return Network("features", module, (input_spec(size, size, channels),), convolutional=True, pretrained=load)
+
+
+LoadImages = Callable[[str], ImageData]  # "train" or "test" -> large images
+
+
+def build_super_resolution(
+    load: LoadImages,
+    config: Config,
+    generator: nn.Module,
+    loss: AdversarialLoss,
+    pixel_loss: PixelLoss,
+    content_loss: ContentLoss,
+    optimizers: tuple[optax.GradientTransformation, optax.GradientTransformation],
+) -> Experiment:
+    """Returns the experiment on large images of three channels, which are reduced by Pillow's bicubic filter.
+
+    Args:
+        load: Returns the images of "train" and "test". Those for training are cropped to `config.size`.
+        config: The settings.
+        generator: Small images to images that are `FACTOR` times as large.
+        loss: The adversarial loss.
+        pixel_loss: Minimised alone at first.
+        content_loss: Distance of the classifier's feature maps.
+        optimizers: Of generator and discriminator.
+    """
+    size, small = config.size, config.size // FACTOR
+    network = functools.partial(Network, convolutional=True)
+    game = super_resolution(
+        network("generator", generator, (input_spec(small, small, 3),)),
+        network(
+            "discriminator",
+            srgan.Discriminator(config.width, config.stages, config.units),
+            (input_spec(size, size, 3),),
+        ),
+        feature_network(size, 3),
+        optimizers=optimizers,
+        loss=loss,
+        pixel_loss=pixel_loss,
+        content_loss=content_loss,
+        weights=(config.pixels, config.content, config.adversarial),
+        pretrain=config.pretrain,
+    )
+
+    def load_pair(split: str) -> tuple[Dataset, Dataset]:
+        large = load(split).in_memory()
+        return low_high_resolution(require_shape(large, (*large.shape[:2], 3), "use colour images"), FACTOR)
+
+    source = sources.paired(lambda: load_pair("train"), config.batch_size, config.flip, crop=small)
+    held_out = HeldOut(lambda: load_pair("test"), (small, small, 3))
+    return translation.experiment(
+        game,
+        game.networks[0],
+        source,
+        held_out,
+        measure=measure,
+        evaluator=f"Y channel without {BORDER} pixels at each side",
+        data=load,
+        preview=lambda t: [t.inputs, enlarge(t.inputs, FACTOR), t.outputs, t.truth],
+    )
+
+
+def measure(translations: Translations) -> dict[str, float]:
+    """Returns PSNR and SSIM of the Y channel, those of bicubic enlargement, and sharpness relative to the truth."""
+    y = lambda images: paired.luma(images)[:, BORDER:-BORDER, BORDER:-BORDER]
+    truth, bicubic = y(translations.truth), y(enlarge(translations.inputs, FACTOR))
+    values = {}
+    for name, images in (("", y(translations.outputs)), ("bicubic_", bicubic)):
+        values[f"{name}psnr"] = float(paired.psnr(images, truth).mean())
+        values[f"{name}ssim"] = float(paired.ssim(images, truth).mean())
+        energies = paired.high_frequency_energy(images), paired.high_frequency_energy(truth)
+        values[f"{name}sharpness"] = energies[0] / energies[1]
+    return values
+
+
+def adam_pair(config: Config) -> tuple[optax.GradientTransformation, optax.GradientTransformation]:
+    """Returns Adam for both players; the rate falls to a tenth after half of the adversarial steps."""
+    half = max(config.steps - config.pretrain, 0) // 2
+    rate = lambda step: optax.piecewise_constant_schedule(config.lr, {step: 0.1})
+    return optax.adam(rate(config.pretrain + half)), optax.adam(rate(half))
+
+
+def build(load: LoadImages, config: Config) -> Experiment:
+    """Returns SRGAN on large images of three channels."""
+    generator = srgan.Generator(3, config.width, config.blocks)
+    optimizers = adam_pair(config)
+    return build_super_resolution(
+        load, config, generator, losses.non_saturating, losses.l2, activated_distance, optimizers
+    )
+
+
+def load_cifar10(split: str) -> Dataset:
+    """Returns the training images, or the first 1,000 test images, of CIFAR-10."""
+    return datasets.load_tfds("cifar10", "train" if split == "train" else "test[:1000]")
+
+
+@register(
+    "srgan/cifar10",
+    Config(),
+    paper=PAPER,
+    dataset="50,000 colour images, 8x8 to 32x32",
+    shows=SHOWS,
+    task="translation",
+    minutes=None,
+    test_settings={"width": 4, "blocks": 1, "units": 8, "pretrain": 1},
+)
+def build_cifar10(config: Config) -> Experiment:
+    """The first 1,000 test images are shown and measured."""
+    return build(load_cifar10, config)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OwnConfig(Config):
+    """SRGAN on the user's photographs."""
+
+    data: str = setting("photographs", "a folder of images, or the name of a TFDS data set")
+    image_size: int = setting(256, "side in pixels that images are resized to, before they are cropped to `size`")
+
+
+# Sections 3.2 and 3.3, with 10^5 instead of 10^6 steps of pretraining.
+OWN = OwnConfig(
+    size=96, width=64, blocks=16, stages=4, units=1024, steps=300_000, pretrain=100_000, content=0.006, batch_size=16
+)
+
+
+def load_own(config: OwnConfig, split: str) -> ImageData:
+    """Returns the user's images for training, or every tenth of them."""
+    if folder := find_folder(config.data):
+        return hold_out(load_folder(folder, config.image_size)[0], split)
+    return hold_out(datasets.open_tfds(config.data, size=config.image_size), split)
+
+
+@register(
+    "srgan/own",
+    OWN,
+    paper=PAPER,
+    dataset="your photographs, 24x24 to 96x96",
+    shows=SHOWS,
+    task="translation",
+    minutes=None,
+    hardware="1 GPU",
+)
+def build_own(config: OwnConfig) -> Experiment:
+    """The paper's networks and settings."""
+    return build(functools.partial(load_own, config), config)
