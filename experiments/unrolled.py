@@ -66,14 +66,16 @@ class Discriminator(nn.Module):
         return mlp.Critic(self.width, 1, nn.relu, self.kernel_init)(x / 4.0)
 
 
-def build(config: Config, loss: AdversarialLoss = losses.minimax, **options: Any) -> Experiment:
+def build(
+    config: Config, loss: AdversarialLoss = losses.minimax, discriminator: nn.Module | None = None, **options: Any
+) -> Experiment:
     """The game without unrolling. `options` are arguments of `games.two_player`, such as `penalty`."""
     orthogonal = nn.initializers.orthogonal(0.8)
     adam = optax.adam(config.lr, config.b1, config.b2, eps_root=1e-16)
     return TARGET.two_player(
         config,
         mlp.Generator((2,), config.width, 2, kernel_init=orthogonal),
-        Discriminator(config.width, orthogonal),
+        discriminator or Discriminator(config.width, orthogonal),
         loss,
         prng.normal_latent(config.latent),
         g_optimizer=adam,

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+from jaxgan.cli.measure import Sample
 from jaxgan.core.game import init_state
 from jaxgan.errors import UserError
 from jaxgan.runs import refine, registry
@@ -80,6 +81,15 @@ def test_directions_are_the_singular_vectors_of_the_first_layer(run):
     assert_allclose(vectors @ vectors.T, np.eye(4), atol=1e-9)
     assert_allclose(np.linalg.norm(vectors @ kernel, axis=1), strengths, rtol=1e-9)
     assert_allclose(strengths, np.linalg.svd(kernel)[1][:4], rtol=1e-6)
+
+
+def test_values_out_of_range_and_several_refinements_at_once_are_refused(run):
+    with pytest.raises(UserError, match=r"the accepted share 1\.5 must be above 0 and at most 1"):
+        refine.sample_rejected(run, 3, share=1.5)
+    with pytest.raises(UserError, match=r"the limit -1\.0 must be above 0"):
+        refine.sample_truncated(run, 3, -1.0)
+    with pytest.raises(UserError, match="--truncate and --langevin cannot be combined"):
+        Sample(workdir=Path("unused"), truncate=1.0, langevin=3)._draw(run, None, {})
 
 
 def test_runs_that_cannot_be_refined_are_refused(run):

@@ -1,30 +1,47 @@
 """The figures of InfoGAN (Chen et al. 2016) on images: the bound on the information, and the code as a classifier."""
 
+import functools
 import math
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 from scipy.optimize import linear_sum_assignment
 
 from experiments.infogan import PAPER, information_bound
 from experiments.infogan_images import CLASSES, CONTINUOUS, draw
 from jaxgan.core import prng
+from jaxgan.core.game import TrainState
 from jaxgan.data.digits import digits
 from jaxgan.render import plots
 from jaxgan.reports import figures
 from jaxgan.reports.figures import Claim, Figure, Numbers, Runs, run_spec
 from jaxgan.runs.run import Run
+from jaxgan.training.experiment import Experiment
 from jaxgan.training.metric_log import summarise_seeds
 
-STEPS = (0, 250, 500, 1_000, 2_000, 5_000, 10_000)
+STEPS = (0, 500, 1_000, 2_500, 5_000, 10_000)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _generate_and_judge(experiment: Experiment, state: TrainState, z: Array) -> tuple[Array, dict[str, Array]]:
+    """Returns the images of the averaged generator and the discriminator's outputs for them."""
+    generator, discriminator = (network.bind(state.with_ema(), train=False) for network in experiment.game.networks)
+    images = generator(z)
+    return images, discriminator(images)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _judge(experiment: Experiment, state: TrainState, images: Array) -> dict[str, Array]:
+    return experiment.game.networks[1].bind(state, train=False)(images)
 
 
 def information(run: Run, member: int, n: int = 2_000) -> float:
     """Returns the bound on the information about the class code, in nats, on n samples."""
     z = draw(prng.example_keys(jax.random.key(0), jnp.arange(n)), run.config.latent)
-    outputs = run.network("discriminator", member)(run.network("generator", member)(z))
+    _, outputs = _generate_and_judge(run.experiment, run.seed_states[member], z)
     code = z[:, run.config.latent : run.config.latent + CLASSES].argmax(1)
     return float(information_bound(outputs["code_logits"], code))
 
@@ -33,7 +50,7 @@ def matched_accuracy(run: Run, member: int) -> float:
     """Returns the accuracy of Q's class code on the digits, after the best one-to-one matching of codes to digits."""
     data = digits()
     images = jnp.float32(data.images) / 127.5 - 1.0
-    code = np.asarray(run.network("discriminator", member)(images)["code_logits"].argmax(1))
+    code = np.asarray(_judge(run.experiment, run.seed_states[member], images)["code_logits"].argmax(1))
     counts = np.zeros([CLASSES, CLASSES])
     np.add.at(counts, (code, data.labels), 1)
     return float(counts[linear_sum_assignment(-counts)].sum() / len(code))
@@ -46,7 +63,7 @@ def sweep(run: Run) -> np.ndarray:
     first = jnp.tile(jnp.linspace(-2.0, 2.0, 9), CLASSES)[:, None]
     rest = jnp.zeros([9 * CLASSES, CONTINUOUS - 1])
     z = jnp.concatenate([noise.repeat(9 * CLASSES, 0), codes, first, rest], axis=1)
-    return np.asarray(run.network("generator")(z))
+    return np.asarray(_generate_and_judge(run.experiment, run.seed_states[0], z)[0])
 
 
 def _measure(runs: Runs) -> Numbers:

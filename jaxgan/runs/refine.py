@@ -73,6 +73,7 @@ def sample_truncated(
 
     Small limits trade diversity for quality. Reference: Brock et al. 2018 (BigGAN), arXiv 1809.11096, section 3.1.
     """
+    _require_in_range("the limit", limit, 0.0, float("inf"))
     networks = _networks(run, member)
     _require_normal(run, networks.latent)
 
@@ -121,6 +122,7 @@ def sample_rejected(
         labels: The class of each sample.
         burn_in: Samples from which the largest logit and γ are estimated.
     """
+    _require_in_range("the accepted share", share, 0.0, 1.0)
     networks = _networks(run, member)
     wanted = np.int32(labels) if labels is not None else cyclic_labels(run.experiment, n)
 
@@ -200,6 +202,12 @@ def sample_langevin(
         return networks.generate(z, labels)
 
     return _draw(run, n, seed, labels, draw)
+
+
+def _require_in_range(name: str, value: float, low: float, high: float) -> None:
+    """Raises UserError unless low < value <= high."""
+    if not low < value <= high:
+        raise UserError(f"{name} {value} must be above {low:g}" + (f" and at most {high:g}" if high < 1e9 else ""))
 
 
 @functools.cache
