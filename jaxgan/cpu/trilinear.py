@@ -61,7 +61,7 @@ def with_unflipped_kernel(
         return evaluate(form, x, kernel, g)
     *sides, o, i = form.kernel_shape
     form = dataclasses.replace(form, kernel_shape=(*sides, i, o), flipped=False)
-    flip = lambda kernel: jnp.flip(kernel, range(len(sides))).swapaxes(-2, -1)
+    flip = lambda kernel: lax.rev(kernel, range(len(sides))).swapaxes(-2, -1)
     return flip(evaluate(form, x, None, g)) if kernel is None else evaluate(form, x, flip(kernel), g)
 
 
