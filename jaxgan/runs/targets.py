@@ -1,7 +1,7 @@
 """Targets: what a GAN learns to generate, and how its samples are shown and measured.
 
-`density` and `images` make targets. A target turns a game into an `Experiment`: `target.two_player` for a generator and
-a discriminator, `target.experiment` for any other game.
+`density`, `images` and `text` make targets. A target turns a game into an `Experiment`: `target.two_player` for a
+generator and a discriminator, `target.experiment` for any other game.
 """
 
 import dataclasses
@@ -25,6 +25,8 @@ from jaxgan.data.sources import Source
 from jaxgan.data.synthetic import Density
 from jaxgan.evaluate.metrics import make_evaluator
 from jaxgan.evaluate.modes import mode_coverage
+from jaxgan.evaluate.ngrams import ngram_divergence
+from jaxgan.evaluate.reference import subset_indices
 from jaxgan.render import outputs, pictures
 from jaxgan.render.outputs import Output, Samples
 from jaxgan.training.experiment import Config, Evaluation, Experiment
@@ -45,6 +47,8 @@ class Target:
         classes: Number of classes, or 0.
         evaluate_conditional: Measures samples of which sample i was requested as class i % classes.
         data: split name -> the real images, if there are any.
+        decode: Converts examples as the networks see them to the arrays that `output` takes, for example probabilities
+            to tokens.
     """
 
     shape: tuple[int, ...]
@@ -55,6 +59,7 @@ class Target:
     classes: int = 0
     evaluate_conditional: Evaluate | None = None
     data: Callable[[str], ImageData] | None = None
+    decode: Callable[[Array], Array] = lambda examples: examples
 
     def two_player(
         self,
@@ -119,7 +124,7 @@ class Target:
 
         def generate(state: TrainState, z: Array, keys: Array, *labels: Array) -> Array:
             noise = [keys] if NOISE_KEY in generator.extra_inputs else []
-            return generator.bind(state, train=False)(z, *labels, *noise)
+            return self.decode(generator.bind(state, train=False)(z, *labels, *noise))
 
         def sample(state: TrainState, keys: Array, *labels: Array) -> Array:
             return generate(state, latent(keys), keys, *labels)
@@ -218,4 +223,44 @@ def images(
         classes=classes,
         evaluate_conditional=make_evaluator((*metrics, "agreement"), load_split, classes) if classes else None,
         data=load_split,
+    )
+
+
+def text(load: Callable[[], tuple[np.ndarray, np.ndarray]], vocabulary: Sequence[str], length: int) -> Target:
+    """Returns the target of text, of which an example is one-hot, float32 [length, len(vocabulary)].
+
+    Samples are the most likely characters. They are measured by the divergence of their n-grams from those of held-out
+    text, in bits: `js1` to `js4`. `js4_floor` is that of as many windows of the text that is trained on.
+
+    Args:
+        load: Returns tokens to train on and held-out tokens, int32 [N, length].
+        vocabulary: The characters that tokens stand for.
+        length: Characters of an example.
+    """
+    output = outputs.Text(vocabulary)
+    load = functools.cache(load)
+
+    def source(batch_size: int) -> Source:
+        one_hot = lambda batch: batch | {"real": jax.nn.one_hot(batch["real"], len(vocabulary))}
+        return sources.mapped(sources.arrays(lambda: {"real": load()[0]}, batch_size), one_hot)
+
+    @functools.cache
+    def divergence_of_train(n: int, count: int) -> float:
+        train, held_out = load()
+        return ngram_divergence(train[subset_indices(len(train), count)].tolist(), held_out.tolist(), n)
+
+    def evaluate(samples: Samples) -> Evaluation:
+        held_out = output.postprocess(load()[1])
+        values = {f"js{n}": ngram_divergence(samples, held_out, n) for n in (1, 2, 3, 4)}
+        values["js4_floor"] = divergence_of_train(4, len(samples))
+        protocol = {"n_real": len(held_out), "n_fake": len(samples)}
+        return Evaluation(values, {name: protocol for name in values})
+
+    return Target(
+        shape=(length, len(vocabulary)),
+        source=source,
+        evaluate=evaluate,
+        output=output,
+        preview_count=20,
+        decode=lambda probabilities: probabilities.argmax(-1),
     )
