@@ -1,7 +1,7 @@
 """Targets: what a GAN learns to generate, and how its samples are shown and measured.
 
-`density`, `images` and `text` make targets. A target turns a game into an `Experiment`: `target.two_player` for a
-generator and a discriminator, `target.experiment` for any other game.
+`density`, `images`, `text`, `audio` and `videos` make targets. A target turns a game into an `Experiment`:
+`target.two_player` for a generator and a discriminator, `target.experiment` for any other game.
 """
 
 import dataclasses
@@ -23,6 +23,7 @@ from jaxgan.data import sources
 from jaxgan.data.datasets import ImageData
 from jaxgan.data.sources import Source
 from jaxgan.data.synthetic import Density
+from jaxgan.evaluate import spectra
 from jaxgan.evaluate.metrics import make_evaluator
 from jaxgan.evaluate.modes import mode_coverage
 from jaxgan.evaluate.ngrams import ngram_divergence
@@ -71,6 +72,7 @@ class Target:
         *,
         conditional: bool = False,
         noise: bool = False,
+        d_noise: bool = False,
         convolutional: bool = False,
         pack: int = 1,
         dtype: Any = None,
@@ -87,6 +89,7 @@ class Target:
             latent: Draws z [B, Z] from example keys [B].
             conditional: Whether both networks receive the labels.
             noise: Whether the generator receives a PRNG key for each example, after the labels.
+            d_noise: Whether the discriminator does.
             convolutional: Whether the networks contain convolutions, see `Network.convolutional`.
             pack: The discriminator's batch must be a multiple of this number.
             dtype: Computation dtype of both networks, see `Network.dtype`.
@@ -95,10 +98,10 @@ class Target:
         """
         labels = (LABEL,) if conditional else ()
         make = functools.partial(Network, convolutional=convolutional, dtype=dtype)
-        keys = (NOISE_KEY,) if noise else ()
+        extra_inputs = lambda noise: (*labels, NOISE_KEY) if noise else labels
         examples = jax.ShapeDtypeStruct((pack, *self.shape), jnp.float32)
-        g_network = make("generator", generator, (latent_spec(latent),), (*labels, *keys))
-        d_network = make("discriminator", discriminator, (examples,), labels)
+        g_network = make("generator", generator, (latent_spec(latent),), extra_inputs(noise))
+        d_network = make("discriminator", discriminator, (examples,), extra_inputs(d_noise))
         game = games.two_player(g_network, d_network, loss, latent, **options)
         return self.experiment(game, g_network, latent, source or self.source(config.batch_size))
 
@@ -254,7 +257,7 @@ def text(load: Callable[[], tuple[np.ndarray, np.ndarray]], vocabulary: Sequence
         values = {f"js{n}": ngram_divergence(samples, held_out, n) for n in (1, 2, 3, 4)}
         values["js4_floor"] = divergence_of_train(4, len(samples))
         protocol = {"n_real": len(held_out), "n_fake": len(samples)}
-        return Evaluation(values, {name: protocol for name in values})
+        return Evaluation(values, dict.fromkeys(values, protocol))
 
     return Target(
         shape=(length, len(vocabulary)),
@@ -264,3 +267,27 @@ def text(load: Callable[[], tuple[np.ndarray, np.ndarray]], vocabulary: Sequence
         preview_count=20,
         decode=lambda probabilities: probabilities.argmax(-1),
     )
+
+
+def audio(
+    source: Callable[[int], Source],
+    length: int,
+    rate: int,
+    load_split: Callable[[str], ImageData] | None = None,
+    metrics: Sequence[str] = ("fd", "balance", "score"),
+) -> Target:
+    """Returns the target of mono sounds, of which an example is float32 [length] in [-1, 1].
+
+    Args:
+        source: batch_size -> batches.
+        length: Values of a sound.
+        rate: Values per second.
+        load_split: split name -> labelled pictures of real sounds, see `spectra.pictures_of`. None for unlabelled
+            sounds, whose samples are not measured.
+        metrics: Names of the metrics of the samples' pictures.
+    """
+    evaluate = None
+    if load_split is not None:
+        evaluate_pictures = make_evaluator(metrics, load_split)
+        evaluate = lambda sounds: evaluate_pictures(spectra.pictures_of(sounds))
+    return Target(shape=(length,), source=source, evaluate=evaluate, output=outputs.Audio(rate), preview_count=16)
