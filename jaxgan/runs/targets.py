@@ -291,3 +291,19 @@ def audio(
         evaluate_pictures = make_evaluator(metrics, load_split)
         evaluate = lambda sounds: evaluate_pictures(spectra.pictures_of(sounds))
     return Target(shape=(length,), source=source, evaluate=evaluate, output=outputs.Audio(rate), preview_count=16)
+
+
+def videos(
+    source: Callable[[int], Source],
+    shape: tuple[int, int, int, int],
+    evaluate: Callable[[np.ndarray], dict[str, float]] = lambda samples: {},
+) -> Target:
+    """Returns the target of videos, of which an example is float32 [T, H, W, C] in [-1, 1].
+
+    Args:
+        source: batch_size -> batches.
+        shape: [T, H, W, C] of one example.
+        evaluate: samples uint8 [N, T, H, W, C] -> metrics.
+    """
+    measure = lambda samples: Evaluation(evaluate(samples))
+    return Target(shape=shape, source=source, evaluate=measure, output=outputs.Videos(), preview_count=8)
