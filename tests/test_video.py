@@ -32,13 +32,8 @@ def test_a_bezier_curve_is_that_of_scipy():
 def test_the_background_rests_and_the_mask_is_where_the_shape_is(clips):
     assert clips.video.shape == (64, FRAMES, SIZE, SIZE, 3)
     assert np.abs(clips.video).max() <= 1
-    for video, mask in zip(clips.video[:8], clips.mask[:8], strict=True):
-        outside = np.where(mask[..., None] > 0, np.nan, video)
-        assert (
-            np.nanmax(np.nanmax(outside, 0) - np.nanmin(outside, 0)) < 1e-5
-            if not np.isnan(outside).all(0).any()
-            else True
-        )
+    outside = np.ma.masked_array(clips.video, np.broadcast_to(clips.mask[..., None] > 0, clips.video.shape))
+    assert np.ptp(outside, axis=1).max() < 1e-5
     inside = clips.mask == 1
     colours = np.broadcast_to(clips.colour[:, None, None, None], clips.video.shape)
     assert_allclose(clips.video[inside], colours[inside], atol=1e-5)
@@ -131,5 +126,5 @@ def test_mocogans_content_and_motion(key):
 def test_a_random_frame_belongs_to_its_video(key):
     clips = jnp.arange(40.0).reshape(20, 2, 1, 1, 1)
     frames = mocogan_experiment.random_frames(clips, jax.random.split(key, 20)).ravel()
-    assert (frames // 2 == jnp.arange(20)).all()
+    assert (frames // 2 == jnp.arange(20.0)).all()
     assert set((frames % 2).tolist()) == {0.0, 1.0}
