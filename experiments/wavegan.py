@@ -36,7 +36,7 @@ REFERENCE_SOUNDS = {"train": 8_000, "test": 2_000}
 class Config(experiment.Config):
     """WaveGAN."""
 
-    steps: int = 10_000
+    steps: int = 6_000
     batch_size: int = 64
     log_every: int = 100
     sample_every: int = 1_000

@@ -10,7 +10,7 @@ from jaxgan.render import pictures, plots
 from jaxgan.reports import figures
 from jaxgan.reports.figures import Claim, Figure, Numbers, Runs, run_spec
 
-STEPS = 10_000
+STEPS = 6_000
 VARIANTS = {"shuffled": 2, "plain": 0}  # largest shift
 
 

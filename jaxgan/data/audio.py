@@ -29,12 +29,10 @@ def instruments(length: int, rate: int) -> Callable[[Array], tuple[Array, Array]
     duration = length / rate
 
     def string(key: Array) -> Array:
-        """Returns ten harmonics of which the higher ones decay sooner."""
-        pitch_key, phase_key = jax.random.split(key)
-        n = jnp.arange(1.0, 11.0)[:, None]
-        phase = jax.random.uniform(phase_key, n.shape, maxval=2 * math.pi)
-        waves = jnp.sin(2 * math.pi * n * _pitch(pitch_key, 110, 330) * seconds[None] + phase)
-        return (waves * jnp.exp(-seconds[None] * n * 1.5 / duration) / n).sum(0)
+        """Returns ten harmonics of which the higher ones decay sooner: the imaginary part of the sum of zⁿ / n."""
+        z = jnp.exp(jax.lax.complex(-1.5 * seconds / duration, 2 * math.pi * _pitch(key, 110, 330) * seconds))
+        weights = jnp.array([1 / n for n in range(10, 0, -1)] + [0.0])
+        return jnp.polyval(weights.astype(z.dtype), z).imag
 
     def bell(key: Array) -> Array:
         """Returns a sine whose frequency is modulated by another one, with a decaying depth (Chowning 1973)."""
