@@ -33,8 +33,8 @@ REFERENCE_SOUNDS = {"train": 8_000, "test": 2_000}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(experiment.Config):
-    """WaveGAN."""
+class BaseConfig(experiment.Config):
+    """Settings that WaveGAN and SpecGAN share."""
 
     steps: int = 6_000
     batch_size: int = 64
@@ -47,12 +47,18 @@ class Config(experiment.Config):
     rate: int = setting(8_000, "values per second")
     latent: int = setting(100, "dimensions of z, from U(-1, 1)")
     width: int = setting(16, "channels at a quarter of the length; the paper has 64")
-    shuffle: int = setting(2, "largest shift of phase shuffle; 0 for none", low=0)
     lr: float = setting(1e-4, "learning rate of both players")
     b1: float = setting(0.5, "Adam's beta1")
     b2: float = setting(0.9, "Adam's beta2")
     penalty: float = setting(10.0, "weight of the gradient penalty, lambda")
     n_critic: int = setting(5, "critic updates per generator update")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(BaseConfig):
+    """WaveGAN."""
+
+    shuffle: int = setting(2, "largest shift of phase shuffle; 0 for none", low=0)
 
 
 @functools.cache
@@ -64,7 +70,7 @@ def instrument_pictures(split: str, length: int, rate: int) -> Dataset:
     return Dataset(f"instruments:{length}@{rate}:{split}", spectra.pictures_of(sounds), labels, audio.INSTRUMENTS)
 
 
-def target(config: Config) -> Target:
+def target(config: BaseConfig) -> Target:
     """Returns the target of the instruments, or of the config's folder."""
     length, rate = config.length, config.rate
     if not config.data:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from jaxgan.data import audio
+from jaxgan.data import audio, spectrograms
 from jaxgan.errors import UserError
 from jaxgan.evaluate import spectra
 from jaxgan.networks import wavegan
@@ -109,3 +109,28 @@ def test_the_papers_networks_have_the_papers_shapes(key):
     assert jax.eval_shape(D.init, key, jnp.zeros((1, 16_384)), keys)["params"]["Dense_0"]["kernel"].shape == (16_384, 1)
     with pytest.raises(ValueError, match="1000 values are not 16 times a power of 4"):
         wavegan.num_layers(1_000)
+
+
+def test_the_inverse_transform_returns_the_sound():
+    sounds = np.random.default_rng(0).normal(size=(2, 128)).astype(np.float32)
+    back = spectrograms.inverse_stft(spectrograms.stft(jnp.asarray(sounds), 16))
+    # The first half window is seen by one window alone, whose weight is small at its start.
+    assert_allclose(back[:, 8:], sounds[:, 8:], atol=1e-4)
+
+
+def test_griffin_and_lims_iterations_bring_the_spectrogram_nearer(monkeypatch):
+    sounds = np.stack([sine(f, 256 / RATE, RATE) / 2 for f in (500, 1_200, 2_000)])
+    normalisation = spectrograms.measure_normalisation(sounds, 16)
+    images = spectrograms.to_images(jnp.asarray(sounds), 16, normalisation)
+    assert images.shape == (3, 16, 16, 1)
+    assert np.abs(images).max() <= 1
+    magnitude = lambda sounds: jnp.abs(spectrograms.stft(sounds, 16)[..., :16])
+
+    def error(iterations):
+        monkeypatch.setattr(spectrograms, "ITERATIONS", iterations)
+        back = spectrograms.to_sounds(images, normalisation)
+        assert back.shape == sounds.shape
+        return float(jnp.linalg.norm(magnitude(back) - magnitude(jnp.asarray(sounds))))
+
+    # Each iteration brings the magnitudes nearer to those wanted (Griffin & Lim 1984, section IV).
+    assert error(16) < error(1) < error(0)
