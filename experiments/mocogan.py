@@ -109,7 +109,16 @@ def three_player(config: DigitsConfig, target: Target) -> Experiment:
     return target.experiment(game, G, latent, target.source(config.batch_size))
 
 
-@registry.register("mocogan/videos", Config(), paper=PAPER, dataset=DATASET, shows=SHOWS, task="video", minutes=None)
+@registry.register(
+    "mocogan/videos",
+    Config(),
+    paper=PAPER,
+    dataset=DATASET,
+    shows=SHOWS,
+    task="video",
+    minutes=None,
+    test_settings={"size": 8, "frames": 4, "width": 2, "content": 3, "motion": 2},
+)
 def build(config: Config) -> Experiment:
     """MoCoGAN on the data of `vgan/videos`."""
     return three_player(config, vgan_experiment.target(config.data, config.frames, config.size))
@@ -123,6 +132,7 @@ def build(config: Config) -> Experiment:
     shows=SHOWS,
     task="video",
     minutes=None,
+    test_settings={"width": 2},
 )
 def build_digits(config: DigitsConfig) -> Experiment:
     """MoCoGAN on grey videos."""

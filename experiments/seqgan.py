@@ -39,6 +39,15 @@ from jaxgan.training.experiment import Evaluation, Experiment, setting
 PAPER = "Yu et al. 2017, arXiv 1609.05473"
 GUMBEL_PAPER = "Kusner & Hernández-Lobato 2016, arXiv 1611.04051"
 DATASET = "sequences of an LSTM with random weights"
+TEST_SETTINGS = {
+    "vocabulary": 8,
+    "length": 4,
+    "hidden": 4,
+    "embedding": 4,
+    "width": 4,
+    "mle_steps": 3,
+    "d_steps": 2,
+}
 HELD_OUT = 2_048  # sequences of the oracle that measure the generator
 
 
@@ -211,6 +220,7 @@ def oracle_experiment(config: Config, players: Players, g_loss: Loss) -> Experim
     shows="a generator of discrete tokens that learns from a discriminator by policy gradient",
     task="text",
     minutes=None,
+    test_settings={**TEST_SETTINGS, "roll_outs": 2},
 )
 def seqgan(config: SeqConfig) -> Experiment:
     """The generator's reward for a token is estimated by roll-outs."""
@@ -234,6 +244,7 @@ def seqgan(config: SeqConfig) -> Experiment:
     shows="a generator of discrete tokens with gradients through a softmax of falling temperature",
     task="text",
     minutes=None,
+    test_settings={**TEST_SETTINGS, "fall_steps": 3},
 )
 def gumbel_gan(config: GumbelConfig) -> Experiment:
     """The generator's gradient passes through the discriminator and the straight-through draws."""

@@ -75,6 +75,7 @@ def target(config: Config) -> Target:
     shows="audio from images of spectrograms, with phases by Griffin & Lim",
     task="audio",
     minutes=None,
+    test_settings={"length": 64, "width": 2, "latent": 4, "n_critic": 2},
 )
 def build(config: Config) -> Experiment:
     """WGAN-GP on square spectrograms."""

@@ -75,6 +75,7 @@ def target(data: str, frames: int, size: int) -> Target:
     shows="foreground, background and the mask between them, without labels",
     task="video",
     minutes=None,
+    test_settings={"size": 8, "width": 2, "latent": 4},
 )
 def build(config: Config) -> Experiment:
     """The non-saturating game of the paper with the mean of the mask in the generator's loss."""

@@ -94,6 +94,7 @@ def target(config: BaseConfig) -> Target:
     shows="raw audio from 1-D convolutions, and a critic that is blind to the phase of upsampling",
     task="audio",
     minutes=None,
+    test_settings={"length": 256, "width": 2, "n_critic": 2},
 )
 def build(config: Config) -> Experiment:
     """WGAN-GP with a critic that receives a key per example for its shifts."""

@@ -98,6 +98,7 @@ def two_player(config: Config, optimizer: optax.GradientTransformation, **option
     shows="characters without sampling: the critic compares softmax outputs with one-hot text",
     task="text",
     minutes=None,
+    test_settings={"width": 4, "blocks": 1},
 )
 def penalised(config: PenaltyConfig) -> Experiment:
     """Adam, and a gradient penalty between text and samples."""
@@ -113,6 +114,7 @@ def penalised(config: PenaltyConfig) -> Experiment:
     shows="the same networks with weight clipping, which learn no words",
     task="text",
     minutes=None,
+    test_settings={"width": 4, "blocks": 1},
 )
 def clipped(config: ClippingConfig) -> Experiment:
     """RMSProp, and the critic's weights clipped after each update."""

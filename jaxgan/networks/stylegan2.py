@@ -53,8 +53,9 @@ def modulated_conv(x: Array, kernel: Array, style: Array, demodulate: bool = Tru
     """
     x = x * style[:, None, None]
     if up:
+        x = conv_transpose(x, kernel, (2, 2), "VALID")
         # The transposed convolution inserts zeros, so that the filter must have the sum 2 along each axis.
-        x = 4.0 * downsample(conv_transpose(x, kernel, (2, 2), "VALID"), pad=(1, 1), factor=1)
+        x = 4.0 * downsample(x, pad=(1, 1), factor=1)
     else:
         x = conv(x, kernel)
     if not demodulate:

@@ -296,7 +296,7 @@ def audio(
 def videos(
     source: Callable[[int], Source],
     shape: tuple[int, int, int, int],
-    evaluate: Callable[[np.ndarray], dict[str, float]] = lambda samples: {},
+    evaluate: Callable[[np.ndarray], dict[str, float]] | None = None,
 ) -> Target:
     """Returns the target of videos, of which an example is float32 [T, H, W, C] in [-1, 1].
 
@@ -305,5 +305,5 @@ def videos(
         shape: [T, H, W, C] of one example.
         evaluate: samples uint8 [N, T, H, W, C] -> metrics.
     """
-    measure = lambda samples: Evaluation(evaluate(samples))
+    measure = None if evaluate is None else lambda samples: Evaluation(evaluate(samples))
     return Target(shape=shape, source=source, evaluate=measure, output=outputs.Videos(), preview_count=8)
