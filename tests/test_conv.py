@@ -12,10 +12,11 @@ from jaxgan.core.axis import AXIS_NAME
 from jaxgan.cpu import trilinear, winograd
 from jaxgan.networks import conv
 
-LAYOUT = ("NHWC", "HWIO", "NHWC")
-JAXGAN = {"conv": conv.conv2d, "transposed": conv.conv_transpose2d}
+LAYOUTS = {1: ("NWC", "WIO", "NWC"), 2: ("NHWC", "HWIO", "NHWC"), 3: ("NDHWC", "DHWIO", "NDHWC")}  # by spatial axes
+LAYOUT = LAYOUTS[2]
+JAXGAN = {"conv": conv.conv, "transposed": conv.conv_transpose}
 LAX = {"conv": lax.conv_general_dilated, "transposed": lax.conv_transpose}
-CASES = [  # image size, kernel size, strides, padding
+CASES = [  # size, kernel size, strides, padding
     ((8, 8), (4, 4), (2, 2), "SAME"),
     ((7, 9), (3, 5), (2, 1), "VALID"),
     ((5, 6), (3, 3), (1, 1), "SAME"),
@@ -28,6 +29,11 @@ CASES = [  # image size, kernel size, strides, padding
     ((4, 5), (2, 2), (3, 3), "VALID"),
     ((6, 5), (2, 3), (3, 2), ((1, 2), (0, 1))),
     ((6, 7), (3, 3), (2, 2), ((3, -1), (0, 2))),
+    ((9,), (5,), (4,), "SAME"),
+    ((8,), (4,), (2,), "VALID"),
+    ((7,), (3,), (1,), ((2, -1),)),
+    ((4, 5, 4), (4, 4, 4), (2, 2, 2), "SAME"),
+    ((4, 3, 5), (2, 3, 1), (1, 2, 1), ((-1, 1), (1, 0), (0, 1))),
 ]
 
 
@@ -52,13 +58,13 @@ def derivatives(f):
 
 def derivatives_of(functions, kind, case):
     """Returns `derivatives` of a convolution from `functions` with the strides and padding of `case`."""
-    _, _, strides, padding = case
-    options = {"dimension_numbers": LAYOUT} if functions is LAX else {}
+    size, _, strides, padding = case
+    options = {"dimension_numbers": LAYOUTS[len(size)]} if functions is LAX else {}
     return derivatives(lambda x, kernel: functions[kind](x, kernel, strides, padding, **options))
 
 
 def random_operands(case, *ensemble_shape):
-    """Returns float64 images [..., 6, H, W, 2] and kernels [..., h, w, 2, 3]."""
+    """Returns float64 examples [..., 6, *size, 2] and kernels [..., *sides, 2, 3]."""
     size, kernel, _, _ = case
     rng = np.random.default_rng(0)
     x, kernel = rng.normal(size=(*ensemble_shape, 6, *size, 2)), rng.normal(size=(*ensemble_shape, *kernel, 2, 3))
@@ -85,7 +91,7 @@ def test_groups_equal_lax_to_second_order(side, strides, padding, groups, backen
     monkeypatch.setattr(conv, "MAX_UNROLLED_GROUPS", max_unrolled)
     rng = np.random.default_rng(0)
     x, kernel = jnp.array(rng.normal(size=(2, 5, 6, 4))), jnp.array(rng.normal(size=(*side, 4 // groups, 8)))
-    grouped_conv = lambda x, kernel: conv.conv2d(x, kernel, strides, padding, groups)
+    grouped_conv = lambda x, kernel: conv.conv(x, kernel, strides, padding, groups)
     options = {"dimension_numbers": LAYOUT, "feature_group_count": groups}
     lax_conv = lambda x, kernel: lax.conv_general_dilated(x, kernel, strides, padding, **options)
     monkeypatch.setattr(jax, "default_backend", lambda: backend)
@@ -95,7 +101,7 @@ def test_groups_equal_lax_to_second_order(side, strides, padding, groups, backen
 def test_ensemble_of_grouped_convolutions_equals_its_members():
     rng = np.random.default_rng(0)
     xs, kernels = jnp.array(rng.normal(size=(2, 3, 4, 4, 4))), jnp.array(rng.normal(size=(2, 3, 3, 2, 4)))
-    f = derivatives(lambda x, kernel: conv.conv2d(x, kernel, groups=2))
+    f = derivatives(lambda x, kernel: conv.conv(x, kernel, groups=2))
     assert_close(jax.vmap(f)(xs, kernels), jax.tree.map(lambda *t: jnp.stack(t), *map(f, xs, kernels)))
 
 
@@ -120,7 +126,7 @@ def test_ensemble_equals_its_members(in_axes, case):
 
 
 def test_grad_and_vmap_commute():
-    f = lambda x, kernel: jnp.tanh(conv.conv2d(x, kernel, (2, 2))).sum()
+    f = lambda x, kernel: jnp.tanh(conv.conv(x, kernel, (2, 2))).sum()
     xs, kernels = random_operands(CASES[0], 2, 2)  # nested ensembles
     grad_inside = jax.vmap(jax.vmap(jax.grad(f, (0, 1))))
     grad_outside = jax.grad(lambda xs, kernels: jax.vmap(jax.vmap(f))(xs, kernels).sum(), (0, 1))
@@ -176,3 +182,9 @@ def test_strides_and_padding_may_be_lists():
     x, kernel = random_operands(CASES[0])
     for f in JAXGAN.values():
         assert_close(f(x, kernel, [2, 2], [[1, 1], [1, 1]]), f(x, kernel, (2, 2), ((1, 1), (1, 1))))
+
+
+def test_one_stride_stands_for_all_axes():
+    x, kernel = random_operands(CASES[0])
+    for f in JAXGAN.values():
+        assert_close(f(x, kernel, 2), f(x, kernel, (2, 2)))

@@ -56,6 +56,7 @@ def is_represented(name: str) -> bool:
 
 TESTED = [n for n in NAMES if not is_represented(n)]
 LARGE_DATA = ("mnist", "mnist_inverted", "cifar10", "stacked_mnist", "own", "facades", "facades256", "horse2zebra")
+LARGE_DATA += ("text", "moving_digits")
 LARGE = [n for n in NAMES if n.split("/")[1] in LARGE_DATA]
 SMALL = [n for n in TESTED if n not in LARGE]
 # Networks of the papers that take minutes to trace; only their shapes are checked.

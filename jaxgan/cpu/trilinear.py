@@ -1,12 +1,13 @@
 """The trilinear form <conv(x, kernel), g> and its partial maps, evaluated with `lax` or with matrix products.
 
-The operands are x [B, H, W, I], kernel [h, w, I / groups, O] and g [B, H', W', O]. A function that evaluates a partial
-map takes the form and the three operands, one of which is None, and returns the gradient of the form in that operand:
-the convolution if g is None, its input gradient, which is also the transposed convolution, if x is None, and its kernel
-gradient if kernel is None.
+The operands are x [B, *size, I], kernel [*sides, I / groups, O] and g [B, *out_size, O]. A function that evaluates a
+partial map takes the form and the three operands, one of which is None, and returns the gradient of the form in that
+operand: the convolution if g is None, its input gradient, which is also the transposed convolution, if x is None, and
+its kernel gradient if kernel is None.
 """
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +16,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 Pair = tuple[int, int]
-Padding = tuple[Pair, Pair]
+Padding = tuple[Pair, ...]
 
 PATCH_BYTES = 4 * 2**20  # per chunk of the kernel gradient; more exceeds the cache, fewer make the products inefficient
 
@@ -26,26 +27,26 @@ class TrilinearForm:
     """Shapes and settings of a convolution.
 
     Attributes:
-        x_shape: Shape of the images x, [B, H, W, I].
-        kernel_shape: Shape of the kernel, [h, w, I / groups, O], or [h, w, O, I] if `flipped`.
-        strides: Strides in H and W.
-        padding: Zeros (low, high) that are added to x in H and in W. Negative values crop.
+        x_shape: Shape of x, [B, *size, I].
+        kernel_shape: Shape of the kernel, [*sides, I / groups, O], or [*sides, O, I] if `flipped`.
+        strides: Stride in each axis.
+        padding: Zeros (low, high) that are added to x in each axis. Negative values crop.
         groups: Number of groups into which the channels are divided.
-        flipped: Whether the kernel is that of a transposed convolution: flipped in h and w, with I and O swapped.
+        flipped: Whether the kernel is that of a transposed convolution: flipped in each axis, with I and O swapped.
     """
 
     x_shape: tuple[int, ...]
     kernel_shape: tuple[int, ...]
-    strides: Pair
+    strides: tuple[int, ...]
     padding: Padding
     groups: int = 1
     flipped: bool = False
 
     @property
     def out_shape(self) -> tuple[int, ...]:
-        """Shape of the convolution's output and of g, [B, H', W', O]."""
-        axes = zip(self.x_shape[1:3], self.padding, self.kernel_shape, self.strides, strict=False)
-        channels = self.kernel_shape[2 if self.flipped else 3]
+        """Shape of the convolution's output and of g, [B, *out_size, O]."""
+        axes = zip(self.x_shape[1:-1], self.padding, self.kernel_shape[:-2], self.strides, strict=True)
+        channels = self.kernel_shape[-2 if self.flipped else -1]
         return self.x_shape[0], *((n + sum(p) - k) // s + 1 for n, p, k, s in axes), channels
 
 
@@ -58,9 +59,9 @@ def with_unflipped_kernel(
     """Returns the partial map by `evaluate`, which is called with an unflipped form and kernel."""
     if not form.flipped:
         return evaluate(form, x, kernel, g)
-    h, w, o, i = form.kernel_shape
-    form = dataclasses.replace(form, kernel_shape=(h, w, i, o), flipped=False)
-    flip = lambda kernel: kernel[::-1, ::-1].swapaxes(2, 3)
+    *sides, o, i = form.kernel_shape
+    form = dataclasses.replace(form, kernel_shape=(*sides, i, o), flipped=False)
+    flip = lambda kernel: lax.rev(kernel, range(len(sides))).swapaxes(-2, -1)
     return flip(evaluate(form, x, None, g)) if kernel is None else evaluate(form, x, flip(kernel), g)
 
 
@@ -72,17 +73,66 @@ def evaluate_per_group(
     On the CPU this is several times faster than a grouped convolution of `lax`. Kernel gradients run in a loop, which
     is compiled once. The other maps are slow in a loop and are unrolled.
     """
-    (h, w, i, o), groups = form.kernel_shape, form.groups
+    (*sides, i, o), groups = form.kernel_shape, form.groups
     group_o = o // groups
-    form = dataclasses.replace(form, x_shape=(*form.x_shape[:3], i), kernel_shape=(h, w, i, group_o), groups=1)
+    form = dataclasses.replace(form, x_shape=(*form.x_shape[:-1], i), kernel_shape=(*sides, i, group_o), groups=1)
 
     def evaluate_group(n: Array | int) -> Array:
         channels = lambda t, size: t if t is None else lax.dynamic_slice_in_dim(t, n * size, size, -1)
         return evaluate(form, channels(x, i), channels(kernel, group_o), channels(g, group_o))
 
     if kernel is None:
-        return jnp.moveaxis(lax.map(evaluate_group, jnp.arange(groups)), 0, 3).reshape(h, w, i, o)
+        return jnp.moveaxis(lax.map(evaluate_group, jnp.arange(groups)), 0, -2).reshape(*sides, i, o)
     return jnp.concatenate([evaluate_group(n) for n in range(groups)], -1)
+
+
+def with_first_axis_in_channels(
+    evaluate: Evaluate, form: TrilinearForm, x: Array | None, kernel: Array | None, g: Array | None
+) -> Array:
+    """Returns the partial map by `evaluate`, which is called without the first spatial axis.
+
+    The taps of the kernel along this axis become channels, and the positions of the output along it become examples:
+    a convolution of videos is one of B T' images. The form must have one group and must not be flipped.
+    """
+    (b, _, *size, i), (side, *sides, _, o), (t, *out_size) = form.x_shape, form.kernel_shape, form.out_shape[1:-1]
+
+    def unfold(x: Array) -> Array:
+        x = _pad(x, (form.padding[0], *[(0, 0)] * len(size)))
+        return jnp.concatenate(_taps(x, 1, side, form.strides[0]), -1).reshape(b * t, *size, side * i)
+
+    inner = TrilinearForm((b * t, *size, side * i), (*sides, side * i, o), form.strides[1:], form.padding[1:])
+    inner_kernel = None if kernel is None else jnp.moveaxis(kernel, 0, -3).reshape(inner.kernel_shape)
+    inner_g = None if g is None else g.reshape(b * t, *out_size, o)
+    result = evaluate(inner, None if x is None else unfold(x), inner_kernel, inner_g)
+    if g is None:
+        return result.reshape(form.out_shape)
+    if kernel is None:
+        return jnp.moveaxis(result.reshape(*sides, side, i, o), -3, 0)
+    return jax.linear_transpose(unfold, jax.ShapeDtypeStruct(form.x_shape, result.dtype))(result)[0]
+
+
+def with_blocks_in_channels(
+    evaluate: Evaluate, form: TrilinearForm, x: Array | None, kernel: Array | None, g: Array | None
+) -> Array:
+    """Returns the partial map of a form with one spatial axis by `evaluate`, which is called with a stride of 1.
+
+    Blocks of `stride` entries of x become one entry each, with more channels, and the kernel is padded with zeros to a
+    multiple of the stride. The input gradient is then not a convolution of a sequence that is mostly zeros. The form
+    must have one group and must not be flipped.
+    """
+    (b, size, i), (side, _, o), (_, t, _), (stride,) = form.x_shape, form.kernel_shape, form.out_shape, form.strides
+    low, r = form.padding[0][0], -(-side // stride)
+    count = t + r - 1  # blocks
+    block = lambda x: _pad(x, ((low, count * stride - size - low),)).reshape(b, count, stride * i)
+    inner = TrilinearForm((b, count, stride * i), (r, stride * i, o), (1,), ((0, 0),))
+    if kernel is not None:
+        kernel = jnp.pad(kernel, ((0, r * stride - side), (0, 0), (0, 0))).reshape(inner.kernel_shape)
+    result = evaluate(inner, None if x is None else block(x), kernel, g)
+    if g is None:
+        return result
+    if kernel is None:
+        return result.reshape(r * stride, i, o)[:side]
+    return jax.linear_transpose(block, jax.ShapeDtypeStruct(form.x_shape, result.dtype))(result)[0]
 
 
 def evaluate_with_lax(form: TrilinearForm, x: Array | None, kernel: Array | None, g: Array | None) -> Array:
@@ -97,9 +147,12 @@ def evaluate_with_lax(form: TrilinearForm, x: Array | None, kernel: Array | None
 
 
 def _convolve(form: TrilinearForm, x: Array, kernel: Array) -> Array:
-    if (form.kernel_shape[:2], form.padding, form.groups) == ((1, 1), ((0, 0), (0, 0)), 1):
-        return x[:, :: form.strides[0], :: form.strides[1]] @ kernel[0, 0]  # 2 to 4 times faster than `lax`
-    options = {"dimension_numbers": ("NHWC", "HWIO", "NHWC"), "feature_group_count": form.groups}
+    n = len(form.strides)
+    if (form.kernel_shape[:-2], form.padding, form.groups) == ((1,) * n, ((0, 0),) * n, 1):
+        x = x[:, *(slice(None, None, s) for s in form.strides)]
+        return x @ kernel.reshape(kernel.shape[-2:])  # 2 to 4 times faster than `lax`
+    axes = "DHW"[-n:]
+    options = {"dimension_numbers": (f"N{axes}C", f"{axes}IO", f"N{axes}C"), "feature_group_count": form.groups}
     return lax.conv_general_dilated(x, kernel, form.strides, form.padding, **options)
 
 
@@ -111,18 +164,30 @@ def evaluate_with_matmul(form: TrilinearForm, x: Array | None, kernel: Array | N
 
 
 def _kernel_gradient(form: TrilinearForm, x: Array, g: Array) -> Array:
-    """Returns the sum of image patches times g, over chunks that fit the cache: up to 10 times faster than `lax`."""
-    (b, h, w, o), (kh, kw, i, _), (sh, sw) = g.shape, form.kernel_shape, form.strides
-    n = largest_divisor_within(b, h * w * kh * kw * i * x.dtype.itemsize, PATCH_BYTES)
+    """Returns the sum of patches of x times g, over chunks that fit the cache: up to 10 times faster than `lax`."""
+    (b, *out_size, o), (*sides, i, _) = g.shape, form.kernel_shape
+    patch_size = math.prod(sides) * i
+    n = largest_divisor_within(b, math.prod(out_size) * patch_size * x.dtype.itemsize, PATCH_BYTES)
 
     def product(x: Array, g: Array) -> Array:
-        x = lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), *((*p, 0) for p in form.padding), (0, 0, 0)))
-        columns = jnp.concatenate([x[:, :, j : j + sw * (w - 1) + 1 : sw] for j in range(kw)], -1)
-        patches = jnp.concatenate([columns[:, j : j + sh * (h - 1) + 1 : sh] for j in range(kh)], -1)
+        patches = _pad(x, form.padding)
+        for axis in reversed(range(len(sides))):
+            patches = jnp.concatenate(_taps(patches, 1 + axis, sides[axis], form.strides[axis]), -1)
         # XLA runs transpose(g) @ patches up to twice as fast as transpose(patches) @ g; the barrier keeps the order.
-        return lax.optimization_barrier(g.reshape(-1, o).T) @ patches.reshape(-1, kh * kw * i)
+        return lax.optimization_barrier(g.reshape(-1, o).T) @ patches.reshape(-1, patch_size)
 
     return sum_over_chunks(product, n, x, g).T.reshape(form.kernel_shape)
+
+
+def _pad(x: Array, padding: Padding) -> Array:
+    """Returns x [B, *size, C] with zeros (low, high) added along each axis; negative values crop."""
+    return lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), *((*p, 0) for p in padding), (0, 0, 0)))
+
+
+def _taps(x: Array, axis: int, side: int, stride: int) -> list[Array]:
+    """Returns what each of `side` taps of a kernel sees of x along an axis: slices of equal length."""
+    length = (x.shape[axis] - side) // stride * stride + 1
+    return [lax.slice_in_dim(x, j, j + length, stride, axis) for j in range(side)]
 
 
 def largest_divisor_within(count: int, item_bytes: int, max_bytes: int) -> int:

@@ -33,9 +33,11 @@ POINT_BYTES = 12 * 2**20  # per chunk of the larger operand; more exceeds the ca
 def is_supported(form: TrilinearForm, dtype: jnp.dtype) -> bool:
     """Returns whether `evaluate` can evaluate the form and is expected to be faster than other methods.
 
-    That takes float32 or float64, one group, a kernel whose sides are both 2 or both 3 times the stride along the same
-    axis, and at least `MIN_MULTIPLICATIONS`.
+    That takes two spatial axes, float32 or float64, one group, a kernel whose sides are both 2 or both 3 times the
+    stride along the same axis, and at least `MIN_MULTIPLICATIONS`.
     """
+    if len(form.strides) != 2:
+        return False
     (h, w), (sh, sw) = form.kernel_shape[:2], form.strides
     r = h // sh
     has_precision = dtype in (jnp.float32, jnp.float64)

@@ -123,6 +123,29 @@ def unpaired(x: Source, y: Source) -> Source:
     return Source(load_windows, batch)
 
 
+def arrays(load: Callable[[], Arrays], batch_size: int) -> Source:
+    """Returns a source of the examples of host arrays, each once per epoch, in a new order for each epoch and key.
+
+    Batches continue over the end of an epoch. Arrays of dtype uint8 are scaled to [-1, 1]; others are unchanged.
+
+    Args:
+        load: Returns arrays [N, ...] by name.
+        batch_size: Size of the whole batch, over all devices.
+    """
+
+    def batch(data: WindowData, key: Array, step: Array, index: Array) -> Batch:
+        examples = _select(data.replicated, batch_size, key, step, index)
+        scaled = {name: _scale(x) if x.dtype == jnp.uint8 else x for name, x in examples.items()}
+        return scaled | {"index": index}
+
+    return Source(constant_window(load), batch)
+
+
+def mapped(source: Source, f: Callable[[Batch], Batch]) -> Source:
+    """Returns a source whose batches are `f` of those of another source."""
+    return Source(source.windows, lambda *inputs: f(source.batch(*inputs)))
+
+
 def stack_channels(source: Source, num_classes: int = 10) -> Source:
     """Returns a source that stacks three independent grey images as the channels of one.
 
@@ -174,10 +197,7 @@ def _epoch_source(
     def select(data: WindowData, key: Array, step: Array, index: Array) -> Arrays:
         if data.sharded:  # [b, S, ...]: the examples of S steps at the positions `index`.
             return {name: array[:, step % array.shape[1]] for name, array in data.sharded.items()}
-        n = len(jax.tree.leaves(data.replicated)[0])
-        position, epoch = epoch_position(n, batch_size, step.astype(jnp.uint32), index.astype(jnp.uint32))
-        indices = permute(position, n, key, epoch)
-        return {name: jnp.asarray(array)[indices] for name, array in data.replicated.items()}
+        return _select(data.replicated, batch_size, key, step, index)
 
     def batch(data: WindowData, key: Array, step: Array, index: Array) -> Batch:
         arrays = select(data, key, step, index)
@@ -186,7 +206,7 @@ def _epoch_source(
             arrays = crop_alike(arrays, prng.fold_in(keys, 2))
         for name, array in arrays.items():
             if array.dtype == jnp.uint8:
-                arrays[name] = _scale(array, keys, dequantise)
+                arrays[name] = _dequantise(array, keys) if dequantise else _scale(array)
         if flip:
             flipped = jax.vmap(jax.random.bernoulli)(prng.fold_in(keys, 1))
             maybe_flip = lambda x: jnp.where(flipped[:, None, None, None], x[:, :, ::-1], x)
@@ -227,10 +247,21 @@ def _check_sizes(datasets: tuple[ImageData, ...], crop: int | None) -> None:
         raise UserError(f"a crop of {crop} pixels is larger than the images of {first.name}, {h} x {w}")
 
 
-def _scale(x: Array, keys: Array, dequantise: bool) -> Array:
-    """Returns images uint8 [B, H, W, C] as float32 in [-1, 1]. The keys [B] are for dequantisation noise."""
-    if not dequantise:
-        return x.astype(jnp.float32) / 127.5 - 1.0
+def _select(arrays: Arrays, batch_size: int, key: Array, step: Array, index: Array) -> Arrays:
+    """Returns the examples of arrays [N, ...] at positions `index` of the batch of this step."""
+    n = len(jax.tree.leaves(arrays)[0])
+    position, epoch = epoch_position(n, batch_size, step.astype(jnp.uint32), index.astype(jnp.uint32))
+    indices = permute(position, n, key, epoch)
+    return {name: jnp.asarray(array)[indices] for name, array in arrays.items()}
+
+
+def _scale(x: Array) -> Array:
+    """Returns uint8 values as float32 in [-1, 1]."""
+    return x.astype(jnp.float32) / 127.5 - 1.0
+
+
+def _dequantise(x: Array, keys: Array) -> Array:
+    """Returns images uint8 [B, H, W, C] as float32 in [-1, 1], with uniform noise of one grey level from keys [B]."""
     # Multiples of 2^-16, for which the sum is exact in float32. Otherwise it could be rounded to the next grey level.
     noise = jnp.floor(prng.uniform(prng.fold_in(keys, 0), *x.shape[1:]) * 2**16) / 2**16
     return (x.astype(jnp.float32) + noise) / 128.0 - 1.0

@@ -62,6 +62,17 @@ def inception_score_metric(s: EvaluatedSamples) -> MetricResult:
     return MetricResult({name: mean, f"{name}_std": std}, protocol)
 
 
+def classifier_score(s: EvaluatedSamples) -> MetricResult:
+    """The formula of the Inception score on the feature classifier's classes; at most their number."""
+    from scipy.special import softmax
+
+    from jaxgan.evaluate.inception_score import inception_score
+
+    mean, std = require_enough(lambda: inception_score(softmax(np.float64(s.classifier_outputs[1]), axis=1)))
+    name, protocol = f"score_{s.reference.name}", s.reference.classifier.protocol | {"splits": 10}
+    return MetricResult({name: mean, f"{name}_std": std}, protocol)
+
+
 def precision_recall(s: EvaluatedSamples) -> MetricResult:
     """Precision, recall, density and coverage on the feature classifier, with as many real images as samples."""
     real, n = s.reference.classifier_features, len(s.samples)
@@ -204,6 +215,7 @@ def fd_dinov2(s: EvaluatedSamples) -> MetricResult:
 METRICS: dict[str, Metric] = {
     "fd": fd,
     "kd": kd,
+    "score": classifier_score,
     "prdc": precision_recall,
     "balance": balance,
     "agreement": agreement,

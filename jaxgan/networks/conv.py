@@ -1,4 +1,6 @@
-"""Convolutions of images [B, H, W, C] that are fast on XLA's CPU backend, with gradients of any order.
+"""Convolutions over any number of spatial axes that are fast on XLA's CPU backend, with gradients of any order.
+
+Examples have shape [B, *size, C]: sequences [B, T, C], images [B, H, W, C], videos [B, T, H, W, C].
 
 A convolution is a trilinear form <conv(x, kernel), g>. Its three partial maps are the output, the gradient in x and the
 gradient in the kernel, and the gradients of each are the other two. One `custom_vjp` therefore covers all orders of
@@ -8,52 +10,65 @@ convolutions: on the CPU, the kernel gradient of a transposed convolution is 20 
 On the CPU these functions support reverse mode only: `jax.jvp` and `jax.hessian` fail, because of the `custom_vjp`.
 """
 
+import functools
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
 from jaxgan.cpu import trilinear, winograd
-from jaxgan.cpu.trilinear import Padding, Pair, TrilinearForm
+from jaxgan.cpu.trilinear import Padding, TrilinearForm
 
 MAX_UNROLLED_GROUPS = 16  # Unrolling more groups takes too long to compile.
 
+Strides = int | Sequence[int]
 
-def conv2d(x: Array, kernel: Array, strides: Pair = (1, 1), padding: str | Padding = "SAME", groups: int = 1) -> Array:
-    """Returns the convolution of x [B, H, W, I] with kernel [h, w, I / groups, O], as `lax.conv_general_dilated`.
+
+def conv(x: Array, kernel: Array, strides: Strides = 1, padding: str | Padding = "SAME", groups: int = 1) -> Array:
+    """Returns the convolution of x [B, *size, I] with kernel [*sides, I / groups, O], as `lax.conv_general_dilated`.
 
     Args:
-        x: Images [B, H, W, I].
-        kernel: Kernel [h, w, I / groups, O].
-        strides: Strides in H and W.
-        padding: "SAME", "VALID", or (low, high) for H and W.
+        x: Examples [B, *size, I].
+        kernel: Kernel [*sides, I / groups, O], with as many sides as x has spatial axes.
+        strides: Stride in all axes, or in each.
+        padding: "SAME", "VALID", or (low, high) for each axis.
         groups: Number of groups into which the channels are divided.
 
     Returns:
-        Images [B, H', W', O].
+        Examples [B, *out_size, O].
     """
+    size, sides = x.shape[1:-1], kernel.shape[:-2]
+    strides = _per_axis(strides, len(sides))
     if isinstance(padding, str):
-        padding = lax.padtype_to_pads(x.shape[1:3], kernel.shape[:2], strides, padding)
-    form = TrilinearForm(x.shape, kernel.shape, tuple(strides), tuple(map(tuple, padding)), groups)
+        padding = lax.padtype_to_pads(size, sides, strides, padding)
+    form = TrilinearForm(x.shape, kernel.shape, strides, tuple(map(tuple, padding)), groups)
     return evaluate_form(form, x, kernel, None)
 
 
-def conv_transpose2d(x: Array, kernel: Array, strides: Pair = (1, 1), padding: str | Padding = "SAME") -> Array:
-    """Returns the transposed convolution of x [B, H, W, I] with kernel [h, w, I, O], as `lax.conv_transpose` and flax.
+def conv_transpose(x: Array, kernel: Array, strides: Strides = 1, padding: str | Padding = "SAME") -> Array:
+    """Returns the transposed convolution of x [B, *size, I] with kernel [*sides, I, O], as `lax.conv_transpose`.
 
-    Explicit padding (low, high) is that of x after s - 1 zeros have been inserted between pixels at stride s, which is
-    the convention of `lax.conv_transpose`.
+    Explicit padding (low, high) is that of x after s - 1 zeros have been inserted between entries at stride s, which is
+    the convention of `lax.conv_transpose` and flax.
     """
-    # A transposed convolution is the input gradient of a convolution from the larger image, with a flipped kernel.
-    axes = list(zip(x.shape[1:3], kernel.shape[:2], strides, strict=True))
+    # A transposed convolution is the input gradient of a convolution from the larger size, with a flipped kernel.
+    sides = kernel.shape[:-2]
+    strides = _per_axis(strides, len(sides))
+    axes = list(zip(x.shape[1:-1], sides, strides, strict=True))
     if isinstance(padding, str):
         size = [n * s + (max(k - s, 0) if padding == "VALID" else 0) for n, k, s in axes]
-        padding = lax.padtype_to_pads(size, kernel.shape[:2], strides, padding)
+        padding = lax.padtype_to_pads(size, sides, strides, padding)
     else:
         size = [(n - 1) * s + 2 - k + low + high for (n, k, s), (low, high) in zip(axes, padding, strict=True)]
-        padding = [(k - 1 - low, k - 1 - high) for (_, k, _), (low, high) in zip(axes, padding, strict=True)]
-    out_shape = (x.shape[0], *size, kernel.shape[3])
-    form = TrilinearForm(out_shape, kernel.shape, tuple(strides), tuple(map(tuple, padding)), flipped=True)
+        padding = [(k - 1 - low, k - 1 - high) for k, (low, high) in zip(sides, padding, strict=True)]
+    out_shape = (x.shape[0], *size, kernel.shape[-1])
+    form = TrilinearForm(out_shape, kernel.shape, strides, tuple(map(tuple, padding)), flipped=True)
     return evaluate_form(form, None, kernel, x)
+
+
+def _per_axis(strides: Strides, n: int) -> tuple[int, ...]:
+    return (strides,) * n if isinstance(strides, int) else tuple(strides)
 
 
 def evaluate_form(form: TrilinearForm, x: Array | None, kernel: Array | None, g: Array | None) -> Array:
@@ -89,6 +104,12 @@ def _evaluate_on_cpu(form: TrilinearForm, *operands: Array | None) -> Array:
     """Returns the partial map by the method that is fastest on the CPU."""
     if form.groups > 1 and (form.groups <= MAX_UNROLLED_GROUPS or operands[1] is None):
         return trilinear.evaluate_per_group(_evaluate_on_cpu, form, *operands)
+    if form.groups == 1 and len(form.strides) == 1:
+        evaluate = functools.partial(trilinear.with_blocks_in_channels, trilinear.evaluate_with_matmul)
+        return trilinear.with_unflipped_kernel(evaluate, form, *operands)
+    if form.groups == 1 and len(form.strides) == 3:
+        evaluate = functools.partial(trilinear.with_first_axis_in_channels, _evaluate_on_cpu)
+        return trilinear.with_unflipped_kernel(evaluate, form, *operands)
     dtypes = {t.dtype for t in operands if t is not None}
     if len(dtypes) == 1 and winograd.is_supported(form, *dtypes):
         return winograd.evaluate(form, *operands)

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from jaxgan.core import axis
-from jaxgan.networks.conv import Padding, Pair, conv2d, conv_transpose2d
+from jaxgan.networks.conv import Padding, Strides, conv, conv_transpose
 
 Activation = Callable[[Array], Array]
 Initializer = nn.initializers.Initializer
@@ -22,11 +22,14 @@ leaky_relu = functools.partial(nn.leaky_relu, negative_slope=0.2)  # DCGAN's slo
 
 
 class Conv(nn.Module):
-    """2-D convolution with the parameters of `flax.linen.Conv`, computed by `conv2d` in the dtype of the input."""
+    """Convolution over as many axes as `kernel` has, computed by `conv` in the dtype of the input.
+
+    Its parameters are those of `flax.linen.Conv`.
+    """
 
     features: int
-    kernel: Pair = (4, 4)  # kernel size in pixels
-    strides: Pair = (1, 1)
+    kernel: tuple[int, ...] = (4, 4)  # kernel size in pixels
+    strides: Strides = 1
     padding: str | Padding = "SAME"
     use_bias: bool = True
     kernel_init: Initializer = nn.initializers.lecun_normal()  # flax's default
@@ -39,19 +42,20 @@ class Conv(nn.Module):
         out = self.convolve(x, kernel.astype(x.dtype))
         if not self.use_bias:
             return out
-        return out + self.param("bias", self.bias_init, (self.features,)).astype(x.dtype)[None, None, None]
+        bias = self.param("bias", self.bias_init, (self.features,)).astype(x.dtype)
+        return out + jnp.expand_dims(bias, range(x.ndim - 1))
 
     def convolve(self, x: Array, kernel: Array) -> Array:
         """Returns the layer's output before the bias is added."""
-        return conv2d(x, kernel, self.strides, self.padding, self.groups)
+        return conv(x, kernel, self.strides, self.padding, self.groups)
 
 
 class ConvTranspose(Conv):
-    """2-D transposed convolution with the parameters of `flax.linen.ConvTranspose`; `groups` must be 1."""
+    """Transposed convolution with the parameters of `flax.linen.ConvTranspose`; `groups` must be 1."""
 
     def convolve(self, x: Array, kernel: Array) -> Array:
         """Returns the layer's output before the bias is added."""
-        return conv_transpose2d(x, kernel, self.strides, self.padding)
+        return conv_transpose(x, kernel, self.strides, self.padding)
 
 
 def batch_norm(train: bool, momentum: float = BATCH_NORM_MOMENTUM, **options: Any) -> Activation:

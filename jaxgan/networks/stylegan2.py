@@ -14,7 +14,7 @@ from jax import Array, lax
 
 from jaxgan.core import axis, prng
 from jaxgan.core.resample import downsample, upsample
-from jaxgan.networks.conv import conv2d, conv_transpose2d
+from jaxgan.networks.conv import conv, conv_transpose
 from jaxgan.networks.layers import Conv, equalised_lr, leaky_relu
 from jaxgan.networks.minibatch import minibatch_std
 
@@ -53,10 +53,11 @@ def modulated_conv(x: Array, kernel: Array, style: Array, demodulate: bool = Tru
     """
     x = x * style[:, None, None]
     if up:
+        x = conv_transpose(x, kernel, (2, 2), "VALID")
         # The transposed convolution inserts zeros, so that the filter must have the sum 2 along each axis.
-        x = 4.0 * downsample(conv_transpose2d(x, kernel, (2, 2), "VALID"), pad=(1, 1), factor=1)
+        x = 4.0 * downsample(x, pad=(1, 1), factor=1)
     else:
-        x = conv2d(x, kernel)
+        x = conv(x, kernel)
     if not demodulate:
         return x
     norm = lax.rsqrt(style**2 @ (kernel**2).sum((0, 1)) + 1e-8)

@@ -1,7 +1,7 @@
 """Targets: what a GAN learns to generate, and how its samples are shown and measured.
 
-`density` and `images` make targets. A target turns a game into an `Experiment`: `target.two_player` for a generator and
-a discriminator, `target.experiment` for any other game.
+`density`, `images`, `text`, `audio` and `videos` make targets. A target turns a game into an `Experiment`:
+`target.two_player` for a generator and a discriminator, `target.experiment` for any other game.
 """
 
 import dataclasses
@@ -23,8 +23,11 @@ from jaxgan.data import sources
 from jaxgan.data.datasets import ImageData
 from jaxgan.data.sources import Source
 from jaxgan.data.synthetic import Density
+from jaxgan.evaluate import spectra
 from jaxgan.evaluate.metrics import make_evaluator
 from jaxgan.evaluate.modes import mode_coverage
+from jaxgan.evaluate.ngrams import ngram_divergence
+from jaxgan.evaluate.reference import subset_indices
 from jaxgan.render import outputs, pictures
 from jaxgan.render.outputs import Output, Samples
 from jaxgan.training.experiment import Config, Evaluation, Experiment
@@ -45,6 +48,8 @@ class Target:
         classes: Number of classes, or 0.
         evaluate_conditional: Measures samples of which sample i was requested as class i % classes.
         data: split name -> the real images, if there are any.
+        decode: Converts examples as the networks see them to the arrays that `output` takes, for example probabilities
+            to tokens.
     """
 
     shape: tuple[int, ...]
@@ -55,6 +60,7 @@ class Target:
     classes: int = 0
     evaluate_conditional: Evaluate | None = None
     data: Callable[[str], ImageData] | None = None
+    decode: Callable[[Array], Array] = lambda examples: examples
 
     def two_player(
         self,
@@ -66,6 +72,7 @@ class Target:
         *,
         conditional: bool = False,
         noise: bool = False,
+        d_noise: bool = False,
         convolutional: bool = False,
         pack: int = 1,
         dtype: Any = None,
@@ -82,6 +89,7 @@ class Target:
             latent: Draws z [B, Z] from example keys [B].
             conditional: Whether both networks receive the labels.
             noise: Whether the generator receives a PRNG key for each example, after the labels.
+            d_noise: Whether the discriminator does.
             convolutional: Whether the networks contain convolutions, see `Network.convolutional`.
             pack: The discriminator's batch must be a multiple of this number.
             dtype: Computation dtype of both networks, see `Network.dtype`.
@@ -90,10 +98,10 @@ class Target:
         """
         labels = (LABEL,) if conditional else ()
         make = functools.partial(Network, convolutional=convolutional, dtype=dtype)
-        keys = (NOISE_KEY,) if noise else ()
+        extra_inputs = lambda noise: (*labels, NOISE_KEY) if noise else labels
         examples = jax.ShapeDtypeStruct((pack, *self.shape), jnp.float32)
-        g_network = make("generator", generator, (latent_spec(latent),), (*labels, *keys))
-        d_network = make("discriminator", discriminator, (examples,), labels)
+        g_network = make("generator", generator, (latent_spec(latent),), extra_inputs(noise))
+        d_network = make("discriminator", discriminator, (examples,), extra_inputs(d_noise))
         game = games.two_player(g_network, d_network, loss, latent, **options)
         return self.experiment(game, g_network, latent, source or self.source(config.batch_size))
 
@@ -119,7 +127,7 @@ class Target:
 
         def generate(state: TrainState, z: Array, keys: Array, *labels: Array) -> Array:
             noise = [keys] if NOISE_KEY in generator.extra_inputs else []
-            return generator.bind(state, train=False)(z, *labels, *noise)
+            return self.decode(generator.bind(state, train=False)(z, *labels, *noise))
 
         def sample(state: TrainState, keys: Array, *labels: Array) -> Array:
             return generate(state, latent(keys), keys, *labels)
@@ -219,3 +227,83 @@ def images(
         evaluate_conditional=make_evaluator((*metrics, "agreement"), load_split, classes) if classes else None,
         data=load_split,
     )
+
+
+def text(load: Callable[[], tuple[np.ndarray, np.ndarray]], vocabulary: Sequence[str], length: int) -> Target:
+    """Returns the target of text, of which an example is one-hot, float32 [length, len(vocabulary)].
+
+    Samples are the most likely characters. They are measured by the divergence of their n-grams from those of held-out
+    text, in bits: `js1` to `js4`. `js4_floor` is that of as many windows of the text that is trained on.
+
+    Args:
+        load: Returns tokens to train on and held-out tokens, int32 [N, length].
+        vocabulary: The characters that tokens stand for.
+        length: Characters of an example.
+    """
+    output = outputs.Text(vocabulary)
+    load = functools.cache(load)
+
+    def source(batch_size: int) -> Source:
+        one_hot = lambda batch: batch | {"real": jax.nn.one_hot(batch["real"], len(vocabulary))}
+        return sources.mapped(sources.arrays(lambda: {"real": load()[0]}, batch_size), one_hot)
+
+    @functools.cache
+    def divergence_of_train(n: int, count: int) -> float:
+        train, held_out = load()
+        return ngram_divergence(train[subset_indices(len(train), count)].tolist(), held_out.tolist(), n)
+
+    def evaluate(samples: Samples) -> Evaluation:
+        held_out = output.postprocess(load()[1])
+        values = {f"js{n}": ngram_divergence(samples, held_out, n) for n in (1, 2, 3, 4)}
+        values["js4_floor"] = divergence_of_train(4, len(samples))
+        protocol = {"n_real": len(held_out), "n_fake": len(samples)}
+        return Evaluation(values, dict.fromkeys(values, protocol))
+
+    return Target(
+        shape=(length, len(vocabulary)),
+        source=source,
+        evaluate=evaluate,
+        output=output,
+        preview_count=20,
+        decode=lambda probabilities: probabilities.argmax(-1),
+    )
+
+
+def audio(
+    source: Callable[[int], Source],
+    length: int,
+    rate: int,
+    load_split: Callable[[str], ImageData] | None = None,
+    metrics: Sequence[str] = ("fd", "balance", "score"),
+) -> Target:
+    """Returns the target of mono sounds, of which an example is float32 [length] in [-1, 1].
+
+    Args:
+        source: batch_size -> batches.
+        length: Values of a sound.
+        rate: Values per second.
+        load_split: split name -> labelled pictures of real sounds, see `spectra.pictures_of`. None for unlabelled
+            sounds, whose samples are not measured.
+        metrics: Names of the metrics of the samples' pictures.
+    """
+    evaluate = None
+    if load_split is not None:
+        evaluate_pictures = make_evaluator(metrics, load_split)
+        evaluate = lambda sounds: evaluate_pictures(spectra.pictures_of(sounds))
+    return Target(shape=(length,), source=source, evaluate=evaluate, output=outputs.Audio(rate), preview_count=16)
+
+
+def videos(
+    source: Callable[[int], Source],
+    shape: tuple[int, int, int, int],
+    evaluate: Callable[[np.ndarray], dict[str, float]] | None = None,
+) -> Target:
+    """Returns the target of videos, of which an example is float32 [T, H, W, C] in [-1, 1].
+
+    Args:
+        source: batch_size -> batches.
+        shape: [T, H, W, C] of one example.
+        evaluate: samples uint8 [N, T, H, W, C] -> metrics.
+    """
+    measure = None if evaluate is None else lambda samples: Evaluation(evaluate(samples))
+    return Target(shape=shape, source=source, evaluate=measure, output=outputs.Videos(), preview_count=8)

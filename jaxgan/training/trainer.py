@@ -274,7 +274,7 @@ def check_shapes(experiment: Experiment, config: Config, data: WindowData) -> No
             return batch.get("real"), experiment.sample(state, key[None], *given)
 
     real, fake = jax.eval_shape(shapes, data, jax.random.key(0))
-    if real is not None and real.ndim == 4 and real.shape[1:] != fake.shape[1:]:
+    if real is not None and real.ndim == fake.ndim == 4 and real.shape[1:] != fake.shape[1:]:
         data_shape, fake_shape = (" x ".join(map(str, x.shape[1:])) for x in (real, fake))
         raise UserError(f"the data have shape {data_shape}, but this experiment generates {fake_shape}")
 

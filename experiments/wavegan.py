@@ -1,0 +1,115 @@
+"""WaveGAN (Donahue et al. 2019, arXiv 1802.04208): raw audio by 1-D convolutions.
+
+    python launch.py train wavegan/sounds
+    python launch.py train wavegan/sounds --data FOLDER --length 16384 --rate 16000 --width 64
+
+The critic is trained as in WGAN-GP. Between its layers each example's features are shifted by up to two values at
+random (phase shuffle, section 3.2), so that it cannot recognise fakes by the phase of the artefacts of upsampling.
+
+The data are four synthetic instruments, made anew for each batch, or the WAV files of a folder. The defaults are a
+quarter of the paper's length and of its width, for a CPU.
+"""
+
+import dataclasses
+import functools
+from pathlib import Path
+
+import numpy as np
+import optax
+
+from jaxgan.core import losses, penalties, prng
+from jaxgan.data import audio, sources
+from jaxgan.data.datasets import Dataset
+from jaxgan.evaluate import spectra
+from jaxgan.networks import wavegan
+from jaxgan.runs import registry, targets
+from jaxgan.runs.targets import Target
+from jaxgan.training import experiment
+from jaxgan.training.experiment import Experiment, setting
+
+PAPER = "Donahue et al. 2019, arXiv 1802.04208"
+DATASET = "four synthetic instruments, or a folder of WAV files"
+REFERENCE_SOUNDS = {"train": 8_000, "test": 2_000}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BaseConfig(experiment.Config):
+    """Settings that WaveGAN and SpecGAN share."""
+
+    steps: int = 6_000
+    batch_size: int = 64
+    log_every: int = 100
+    sample_every: int = 1_000
+    evaluate_every: int = 1_000
+    save_every: int = 1_000
+    data: str = setting("", "a folder of WAV files; by default synthetic instruments")
+    length: int = setting(4_096, "values of a sound: 16 times a power of 4")
+    rate: int = setting(8_000, "values per second")
+    latent: int = setting(100, "dimensions of z, from U(-1, 1)")
+    width: int = setting(16, "channels at a quarter of the length; the paper has 64")
+    lr: float = setting(1e-4, "learning rate of both players")
+    b1: float = setting(0.5, "Adam's beta1")
+    b2: float = setting(0.9, "Adam's beta2")
+    penalty: float = setting(10.0, "weight of the gradient penalty, lambda")
+    n_critic: int = setting(5, "critic updates per generator update")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(BaseConfig):
+    """WaveGAN."""
+
+    shuffle: int = setting(2, "largest shift of phase shuffle; 0 for none", low=0)
+
+
+@functools.cache
+def instrument_pictures(split: str, length: int, rate: int) -> Dataset:
+    """Returns the labelled pictures of instruments that samples are compared with."""
+    sounds, labels = audio.labelled_sounds(
+        audio.instruments(length, rate), REFERENCE_SOUNDS[split], seed=list(REFERENCE_SOUNDS).index(split)
+    )
+    return Dataset(f"instruments:{length}@{rate}:{split}", spectra.pictures_of(sounds), labels, audio.INSTRUMENTS)
+
+
+def target(config: BaseConfig) -> Target:
+    """Returns the target of the instruments, or of the config's folder."""
+    length, rate = config.length, config.rate
+    if not config.data:
+        sample = audio.instruments(length, rate)
+        source = lambda batch_size: sources.density(lambda key: sample(key)[0])
+        return targets.audio(source, length, rate, lambda split: instrument_pictures(split, length, rate))
+
+    def load() -> dict[str, np.ndarray]:
+        return {"real": audio.load_folder(Path(config.data), length, rate)}
+
+    scale = lambda batch: batch | {"real": audio.from_int16(batch["real"])}
+    source = lambda batch_size: sources.mapped(sources.arrays(load, batch_size), scale)
+    return targets.audio(source, length, rate)
+
+
+@registry.register(
+    "wavegan/sounds",
+    Config(),
+    paper=PAPER,
+    dataset=DATASET,
+    shows="raw audio from 1-D convolutions, and a critic that is blind to the phase of upsampling",
+    task="audio",
+    minutes=None,
+    test_settings={"length": 256, "width": 2, "n_critic": 2},
+)
+def build(config: Config) -> Experiment:
+    """WGAN-GP with a critic that receives a key per example for its shifts."""
+    adam = optax.adam(config.lr, config.b1, config.b2)
+    return target(config).two_player(
+        config,
+        wavegan.Generator(config.length, config.width),
+        wavegan.Critic(config.width, config.shuffle),
+        losses.wasserstein,
+        prng.uniform_latent(config.latent),
+        g_optimizer=adam,
+        d_optimizer=adam,
+        d_noise=True,
+        penalty=penalties.gradient_penalty,
+        penalty_weight=config.penalty,
+        n_critic=config.n_critic,
+        convolutional=True,
+    )

@@ -1,0 +1,130 @@
+"""Tests of videos: shapes on Bezier curves, files, content metrics, and the networks of VGAN and MoCoGAN."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from PIL import Image
+from scipy.interpolate import BPoly
+
+from experiments import mocogan as mocogan_experiment
+from jaxgan.data import videos
+from jaxgan.errors import UserError
+from jaxgan.evaluate import content
+from jaxgan.networks import mocogan, vgan
+from jaxgan.render.outputs import Videos, to_uint8
+
+FRAMES, SIZE = 8, 16
+
+
+@pytest.fixture(scope="module")
+def clips():
+    sample = videos.shapes(FRAMES, SIZE)
+    return jax.device_get(jax.jit(jax.vmap(sample))(jax.random.split(jax.random.key(0), 64)))
+
+
+def test_a_bezier_curve_is_that_of_scipy():
+    points, t = np.random.default_rng(0).normal(size=(4, 2)).astype(np.float32), np.linspace(0, 1, 7, dtype=np.float32)
+    assert_allclose(videos.bezier(jnp.asarray(points), jnp.asarray(t)), BPoly(points[:, None], [0, 1])(t), atol=1e-5)
+
+
+def test_the_background_rests_and_the_mask_is_where_the_shape_is(clips):
+    assert clips.video.shape == (64, FRAMES, SIZE, SIZE, 3)
+    assert np.abs(clips.video).max() <= 1
+    outside = np.ma.masked_array(clips.video, np.broadcast_to(clips.mask[..., None] > 0, clips.video.shape))
+    assert (outside.max(1) - outside.min(1)).max() < 1e-5
+    inside = clips.mask == 1
+    colours = np.broadcast_to(clips.colour[:, None, None, None], clips.video.shape)
+    assert_allclose(clips.video[inside], colours[inside], atol=1e-5)
+
+
+def test_content_of_the_data_stays_and_moves_as_drawn(clips):
+    shapes = to_uint8(clips.video)
+    found = content.find_shapes(shapes)
+    assert found.visible.all()
+    assert np.abs(found.centres - clips.centres).max() < 0.6
+    metrics = content.content_metrics(shapes)
+    assert metrics["acd"] < 0.15
+    assert metrics["motion"] > 0.3
+
+
+def test_the_average_content_distance():
+    colours = np.array([[[0.0, 0, 0], [3, 4, 0], [0, 0, 0]]])
+    assert_allclose(content.average_content_distance(colours), 2 * (5 + 5 + 0) / 6)
+    assert content.average_content_distance(np.ones((2, 4, 3))) == 0
+
+
+def test_an_empty_video_has_no_shape():
+    metrics = content.content_metrics(np.zeros((1, 4, 8, 8, 3), np.uint8))
+    assert metrics == {"acd": 0, "visible": 0, "motion": 0}
+
+
+def test_a_moving_digit_keeps_its_pixels(key):
+    images = np.random.default_rng(0).integers(1, 256, (3, 4, 4, 1), np.uint8)
+    video = videos.moving_digits(images, 5, 9)(key)
+    assert video.shape == (5, 9, 9, 1)
+    pixels = [sorted(frame[frame > 0]) for frame in to_uint8(np.asarray(video))]
+    assert all(p == pixels[0] for p in pixels)
+    assert pixels[0] in [sorted(image.ravel()) for image in images]
+
+
+def test_gifs_and_numbered_frames_are_read(tmp_path):
+    frames = np.random.default_rng(0).integers(0, 2, (4, 8, 8, 1), np.uint8) * np.array([[[[255, 255, 255]]]], np.uint8)
+    Videos().write(frames[None], tmp_path / "a.webp")
+    (tmp_path / "b").mkdir()
+    for i in (10, 9, 2, 1):  # In the order of numbers, not of letters.
+        Image.fromarray(np.full((8, 8, 3), 10 * i, np.uint8)).save(tmp_path / "b" / f"frame_{i}.png")
+    loaded = videos.load_folder(tmp_path, 3, 8)
+    assert loaded.shape == (2, 3, 8, 8, 3)
+    assert loaded[1, :, 0, 0, 0].tolist() == [10, 20, 90]
+
+
+def test_bad_videos_are_explained(tmp_path):
+    with pytest.raises(UserError, match="is not a folder"):
+        videos.load_folder(tmp_path / "missing", 2, 8)
+    with pytest.raises(UserError, match="has no GIF"):
+        videos.load_folder(tmp_path, 2, 8)
+    Image.new("RGB", (8, 8)).save(tmp_path / "one.gif")
+    with pytest.raises(UserError, match=r"one\.gif has 1 frames, fewer than the 2"):
+        videos.load_folder(tmp_path, 2, 8)
+    (tmp_path / "one.gif").write_bytes(b"GIF89a nothing")
+    with pytest.raises(UserError, match=r"one\.gif is damaged"):
+        videos.load_folder(tmp_path, 2, 8)
+    (tmp_path / "one.gif").unlink()
+    Image.new("RGB", (8, 8)).save(tmp_path / "title.png")
+    with pytest.raises(UserError, match=r"title\.png has no number"):
+        videos.load_folder(tmp_path, 1, 8)
+
+
+def test_vgans_video_is_foreground_where_the_mask_is_and_background_elsewhere(key):
+    generator, z = vgan.Generator(16, width=2), jax.random.normal(key, [2, 3])
+    layers = generator.apply(generator.init(key, z, train=False), z, train=False)
+    assert layers.video.shape == (2, 8, 16, 16, 3)
+    expected = layers.mask * layers.foreground + (1 - layers.mask) * layers.background[:, None]
+    assert_allclose(layers.video, expected, atol=1e-6)
+
+
+def test_the_papers_networks_have_the_papers_shapes(key):
+    layers = jax.eval_shape(lambda z: vgan.Generator().init_with_output(key, z, train=False)[0], jnp.zeros((1, 100)))
+    assert layers.video.shape == (1, 32, 64, 64, 3)
+    variables = jax.eval_shape(vgan.Discriminator().init, key, layers.video)
+    assert variables["params"]["Dense_0"]["kernel"].shape == (512 * 2 * 4 * 4, 1)
+
+
+def test_mocogans_content_and_motion(key):
+    generator = mocogan.Generator(4, 8, 1, content=2, motion=3, width=2)
+    z = jax.random.normal(key, [1, 2 + 4 * 3])
+    variables = generator.init(key, z, train=False)
+    video = lambda z: generator.apply(variables, z, train=False)[0]
+    assert video(z).shape == (4, 8, 8, 1)
+    # Noise of a frame changes this frame and later ones.
+    changed = np.abs(video(z.at[0, 2 + 2 * 3].add(1.0)) - video(z)).max((1, 2, 3)) > 0
+    assert changed.tolist() == [False, False, True, True]
+
+
+def test_a_random_frame_belongs_to_its_video(key):
+    clips = jnp.arange(40.0).reshape(20, 2, 1, 1, 1)
+    frames = mocogan_experiment.random_frames(clips, jax.random.split(key, 20)).ravel()
+    assert (frames // 2 == jnp.arange(20.0)).all()
+    assert set((frames % 2).tolist()) == {0.0, 1.0}
