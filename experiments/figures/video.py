@@ -149,7 +149,7 @@ def fig_mask() -> Figure:
         return numbers
 
     def plot(numbers: Numbers) -> Any:
-        fig, axes = plots.subplots(1, 4, height=1.2)
+        fig, axes = plots.subplots(1, 4, height=1.8)
         for ax, name in zip(axes[0], ("video", "mask", "foreground", "background"), strict=True):
             ax.imshow(pictures.grid(numbers[name], columns=4))
             ax.set_title(name)
