@@ -10,6 +10,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 # Tests mostly compile. Without LLVM's optimisations compiling takes half the time.
 os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0"
@@ -30,6 +31,7 @@ trainer.keep_freed_memory = lambda: None  # With it steps are faster, but compil
 trainer.EVALUATION_SAMPLES = 256  # Tests that judge samples call `Run.evaluate`, which takes as many as they ask for.
 
 Start = Callable[..., subprocess.Popen]
+GROWTH_BYTES = 2**29
 
 
 @pytest.fixture
@@ -39,13 +41,40 @@ def key() -> jax.Array:
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _free_compiled_programs() -> Iterator[None]:
+def _free_after_module() -> Iterator[None]:
     """Frees what a test file compiled, so that a process does not hold the programs of all files."""
     yield
+    free_compiled_programs()
+
+
+@pytest.fixture(scope="session")
+def size_when_freed() -> dict[str, int]:
+    """The bytes that this process occupied when compiled programs were last freed because it had grown."""
+    return {"bytes": 0}
+
+
+@pytest.fixture(autouse=True)
+def _free_after_growth(size_when_freed: dict[str, int]) -> Iterator[None]:
+    """Frees compiled programs also within a file, whenever the process has grown by `GROWTH_BYTES`."""
+    yield
+    if resident_bytes() > size_when_freed["bytes"] + GROWTH_BYTES:
+        free_compiled_programs()
+        size_when_freed["bytes"] = resident_bytes()
+
+
+def free_compiled_programs() -> None:
+    """Drops all compiled programs and what keeps them alive."""
     sampling.make_sampler.cache_clear()
-    sampling.make_translator.cache_clear()
     jax.clear_caches()
     gc.collect()
+
+
+def resident_bytes() -> int:
+    """Returns the memory that this process occupies, or 0 where the system does not say."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0
 
 
 @pytest.fixture
