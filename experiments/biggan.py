@@ -92,7 +92,8 @@ def build(testbed: ImageSet, config: Config) -> Experiment:
         config.embedding,
         config.attention,
     )
-    critic = resnet.Critic((config.width,) * 4, classes=testbed.classes, attention=config.attention)
+    widths = (config.width,) * 4
+    critic = resnet.Critic(widths, classes=testbed.classes, attention=config.attention, widen_first=True)
     adam = lambda lr: optax.adam(lr, config.b1, config.b2)
     experiment = testbed.two_player(
         config,

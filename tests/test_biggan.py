@@ -23,7 +23,7 @@ def test_numbers_of_parameters_at_128_pixels_are_those_of_the_authors():
     labels = jnp.zeros([2], jnp.int32)
     generator = biggan.Generator(3, (1536, 768, 384, 192, 96), first=1536, classes=1000, attention=64)
     assert num_params(generator, jnp.zeros([2, 120]), labels) == 70_433_988
-    critic = resnet.Critic((96, 192, 384, 768, 1536, 1536), downs=5, classes=1000, attention=64)
+    critic = resnet.Critic((96, 192, 384, 768, 1536, 1536), downs=5, classes=1000, attention=64, widen_first=True)
     assert num_params(critic, jnp.zeros([2, 128, 128, 3]), labels) == 87_982_370 - 1  # without a bias of the logit
 
 

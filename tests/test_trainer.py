@@ -33,8 +33,9 @@ def train(workdir, name=RING, devices=1, **settings):
 
 
 @pytest.fixture
-def start_training(start_process, tmp_path):
+def start_training(start_process, tmp_path, monkeypatch):
     """Starts `train r3gan/ring` in a process, for longer than any test takes, and waits for its first checkpoint."""
+    monkeypatch.setattr(trainer, "EVALUATION_SAMPLES", 2_000)  # As in the process, whose log is compared with ours.
 
     def start(wait=True):
         periods = [f"--{name.replace('_', '-')}=20" for name in PERIODS]

@@ -78,7 +78,7 @@ class Critic(nn.Module):
     spectral: bool = True  # whether to use spectral norm in each layer
     pool: Callable[..., Array] = jnp.sum  # reduces the last feature map over its pixels
     attention: int = 0  # side of the feature map that self-attention is applied to; 0 for none
-    widen_first: bool = False  # whether a block's first convolution changes the width, as in SAGAN, or its second
+    widen_first: bool = False  # whether the width changes in a block's first convolution (SAGAN, BigGAN) or its second
 
     @nn.compact
     def __call__(self, x: Array, labels: Array | None = None, train: bool = True) -> Array:
