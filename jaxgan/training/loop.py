@@ -101,7 +101,7 @@ def make_train_loop(game: Game, source: Source, batch_size: int) -> TrainLoop:
 
     @jax.jit  # Traced once for shapes, values and names.
     def init(key: Array) -> TrainState:
-        return init_state(game, split_run_key(unrolled_key(key))[0])  # Compiles in a third of the time on the CPU.
+        return init_state(game, split_run_key(key)[0])
 
     def run_steps(carry: LoopState, inputs: LoopInputs) -> LoopState:
         branches = [functools.partial(step, due, inputs=inputs) for due in due_sets]
