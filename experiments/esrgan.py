@@ -46,8 +46,7 @@ def distance_before_activation(fake: Sequence[Array], real: Sequence[Array]) -> 
 def build(load: srgan.LoadImages, config: Config) -> Experiment:
     """Returns ESRGAN on large images of three channels."""
     generator = esrgan.Generator(3, config.width, config.growth, config.blocks)
-    half = max(config.steps - config.pretrain, 0) // 2
-    adversarial_rate = optax.piecewise_constant_schedule(config.lr, {half: 0.5})
+    adversarial_rate = optax.piecewise_constant_schedule(config.lr, {config.decay: 0.5})
     g_rate = optax.join_schedules([optax.constant_schedule(config.pretrain_lr), adversarial_rate], [config.pretrain])
     optimizers = optax.adam(g_rate), optax.adam(adversarial_rate)
     loss = losses.relativistic_average
@@ -75,7 +74,16 @@ class OwnConfig(Config, srgan.OwnConfig):
 
 # Section 4.1: crops of 128 x 128, batches of 16; 10^5 instead of 10^6 steps of pretraining.
 OWN = OwnConfig(
-    size=128, width=64, growth=32, blocks=23, stages=4, units=1024, steps=500_000, pretrain=100_000, batch_size=16
+    size=128,
+    width=64,
+    growth=32,
+    blocks=23,
+    stages=4,
+    units=1024,
+    steps=500_000,
+    pretrain=100_000,
+    decay=200_000,
+    batch_size=16,
 )
 
 

@@ -6,8 +6,8 @@
 
 `hinge` is the game without additions: spectral norm in the discriminator, no penalty. `lgan` and `gngan` have no
 spectral norm, because they bound the gradient themselves. Weights are the papers'; networks, Adam and numbers of steps
-are not. Periods that the papers give in epochs are shares of the training here. On the digits the networks are fully
-connected, on MNIST and CIFAR-10 DCGAN's.
+are not. Periods that the papers give in epochs or images are shortened for small data sets. On the digits the networks
+are fully connected, on MNIST and CIFAR-10 DCGAN's.
 """
 
 import functools
@@ -61,7 +61,7 @@ METHODS = {
     "lecam": Method(
         "Tseng et al. 2021, arXiv 2104.03310",
         "moving anchors bound the logits of reals and fakes",
-        lambda config: (regularisers.lecam(start=config.steps // 10),),
+        lambda config: (regularisers.lecam(),),
     ),
     "orthogonal": Method(
         "Brock et al. 2018, arXiv 1809.11096",
@@ -78,13 +78,13 @@ METHODS = {
     ),
     "instance_noise": Method(
         "Sønderby et al. 2016, arXiv 1610.04490",
-        "noise on all that D sees, which falls to 0 in the first half of training",
-        lambda config: (regularisers.instance_noise(0.3, config.steps // 2),),
+        "noise on all that D sees, which falls to 0 within 5,000 steps",
+        lambda config: (regularisers.instance_noise(0.3, steps=5_000),),
     ),
     "topk": Method(
         "Sinha et al. 2020, arXiv 2002.06224",
         "the generator learns from the most realistic part of each batch",
-        loss=lambda config: regularisers.top_k(losses.hinge, max(1, config.steps // 100)),
+        loss=lambda config: regularisers.top_k(losses.hinge, steps_per_epoch=100),
     ),
     "logan": Method(
         "Wu et al. 2019, arXiv 1912.00953",
@@ -107,7 +107,7 @@ METHODS = {
     "apa": Method(
         "Jiang et al. 2021, arXiv 2111.06849",
         "fakes are shown as reals with a probability that follows D's overfitting",
-        lambda config: (regularisers.pseudo_augmentation(max(1, config.steps * config.batch_size // 50)),),
+        lambda config: (regularisers.pseudo_augmentation(images=20_000),),
     ),
     "msgan": Method(
         "Mao et al. 2019, arXiv 1903.05628",

@@ -64,7 +64,8 @@ class Config(experiment.Config):
     blocks: int = setting(4, "residual blocks of the generator")
     stages: int = setting(3, "halvings of the discriminator")
     units: int = setting(128, "units of the discriminator's hidden dense layer")
-    lr: float = setting(1e-4, "learning rate of both players; a tenth after half of the adversarial steps")
+    lr: float = setting(1e-4, "learning rate of both players")
+    decay: int = setting(500, "adversarial steps after which the learning rate falls, once")
     pixels: float = setting(0.0, "weight of the pixel loss in the adversarial stage")
     content: float = setting(1.0, "weight of the content loss, on features")
     adversarial: float = setting(1e-3, "weight of the generator's adversarial loss")
@@ -227,10 +228,9 @@ def measure(translations: Translations) -> dict[str, float]:
 
 
 def adam_pair(config: Config) -> tuple[optax.GradientTransformation, optax.GradientTransformation]:
-    """Returns Adam for both players; the rate falls to a tenth after half of the adversarial steps."""
-    half = max(config.steps - config.pretrain, 0) // 2
+    """Returns Adam for both players; the rate falls to a tenth after `config.decay` adversarial steps."""
     rate = lambda step: optax.piecewise_constant_schedule(config.lr, {step: 0.1})
-    return optax.adam(rate(config.pretrain + half)), optax.adam(rate(half))
+    return optax.adam(rate(config.pretrain + config.decay)), optax.adam(rate(config.decay))
 
 
 def build(load: LoadImages, config: Config) -> Experiment:
@@ -272,7 +272,16 @@ class OwnConfig(Config):
 
 # Sections 3.2 and 3.3, with 10^5 instead of 10^6 steps of pretraining.
 OWN = OwnConfig(
-    size=96, width=64, blocks=16, stages=4, units=1024, steps=300_000, pretrain=100_000, content=0.006, batch_size=16
+    size=96,
+    width=64,
+    blocks=16,
+    stages=4,
+    units=1024,
+    steps=300_000,
+    pretrain=100_000,
+    decay=100_000,
+    content=0.006,
+    batch_size=16,
 )
 
 
