@@ -241,10 +241,10 @@ def time_step(workload: workloads.Workload, tiny: bool) -> Mapping[str, Any]:
 @contextlib.contextmanager
 def without_evaluation() -> Iterator[None]:
     """Trains without previews and evaluations inside the context."""
-    from jaxgan.training import sampling, trainer
+    from jaxgan.training import monitor, sampling
 
     with (
-        mock.patch.object(trainer.Monitor, "draw_preview"),
+        mock.patch.object(monitor.Monitor, "draw_preview"),
         mock.patch.object(sampling, "evaluate_state", return_value=({}, {})),
     ):
         yield

@@ -13,9 +13,9 @@ from benchmarks.timing import RunSteps
 from jaxgan.runs import registry
 from jaxgan.training import trainer
 from jaxgan.training.devices import Devices
+from jaxgan.training.dispatch import Dispatch
 from jaxgan.training.experiment import Config, Experiment
 from jaxgan.training.metric_log import read_log
-from jaxgan.training.trainer import Dispatch
 
 ROUNDS = 3
 INTERVAL = 2.0  # seconds of training between two measurements of the bare loop

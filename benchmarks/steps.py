@@ -25,9 +25,9 @@ from jaxgan.data.sources import Source
 from jaxgan.networks import conv
 from jaxgan.training.accumulator import ScalarAccumulator
 from jaxgan.training.devices import Devices
+from jaxgan.training.dispatch import make_dispatch
 from jaxgan.training.experiment import Config
 from jaxgan.training.loop import LoopState, TrainLoop, data_key, make_train_loop, run_key, vmap_seeds
-from jaxgan.training.trainer import make_dispatch
 
 
 def rows(workload: Workload, tiny: bool = False) -> Iterator[dict[str, Any]]:

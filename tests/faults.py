@@ -44,7 +44,7 @@ from jaxgan.errors import UserError
 from jaxgan.networks import mlp
 from jaxgan.runs import registry, targets
 from jaxgan.runs.run import load, load_steps, train_entry
-from jaxgan.training import experiment, trainer
+from jaxgan.training import experiment, monitor
 from jaxgan.training.checkpoint import checksums
 from jaxgan.training.experiment import Experiment, setting
 from jaxgan.training.metric_log import read_log
@@ -131,7 +131,7 @@ def without_seconds(log: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def train(workdir: Path, keep: Collection[int] = (), **settings: Any) -> None:
     """Trains the run, with small evaluations."""
-    with mock.patch.object(trainer, "EVALUATION_SAMPLES", 200):
+    with mock.patch.object(monitor, "EVALUATION_SAMPLES", 200):
         train_entry(ENTRY, Config(**settings), workdir, 1, keep=keep)
 
 

@@ -26,7 +26,7 @@ from jaxgan.core.game import init_state
 from jaxgan.core.update import make_update
 from jaxgan.runs import registry
 from jaxgan.runs.run import train_entry
-from jaxgan.training import sampling, trainer
+from jaxgan.training import monitor, sampling, trainer
 from jaxgan.training.accumulator import ScalarAccumulator
 from jaxgan.training.devices import Devices
 from jaxgan.training.experiment import config_hash
@@ -167,7 +167,7 @@ def test_a_phase_changes_the_networks_of_its_player_alone(name):
 
 @pytest.mark.parametrize("name", SMALL)
 def test_a_resumed_run_equals_one_that_was_never_stopped(tmp_path, name, share_programs, monkeypatch):
-    monkeypatch.setattr(trainer.Monitor, "draw_preview", lambda *_: None)
+    monkeypatch.setattr(monitor.Monitor, "draw_preview", lambda *_: None)
     monkeypatch.setattr(sampling, "evaluate_state", lambda *_, **__: ({}, {}))
     periods = dict.fromkeys(("save_every", "sample_every", "evaluate_every", "log_every"), 4)
     entry, config = short_run(name, steps=8, **periods)
@@ -195,8 +195,8 @@ warnings.simplefilter("error")
 sys.path.insert(0, "tests")
 from helpers import short_run
 from jaxgan.runs.run import train_entry
-from jaxgan.training import trainer
-root, seeds, trainer.EVALUATION_SAMPLES = pathlib.Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+from jaxgan.training import monitor
+root, seeds, monitor.EVALUATION_SAMPLES = pathlib.Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 for name in sys.argv[4:]:
     train_entry(*short_run(name, steps=10, seeds=seeds), root / name, 1)
 """
@@ -210,7 +210,7 @@ def test_a_run_that_is_resumed_by_another_process_equals_one_that_was_never_stop
     names = [name for name in QUICK_STRUCTURES if name.endswith(f"/{dataset}")][: None if seeds == 1 else 1]
     for name in names:
         train_entry(*short_run(name, steps=5, seeds=seeds), tmp_path / "resumed" / name, 1)
-    arguments = [str(tmp_path / "resumed"), str(seeds), str(trainer.EVALUATION_SAMPLES), *names]
+    arguments = [str(tmp_path / "resumed"), str(seeds), str(monitor.EVALUATION_SAMPLES), *names]
     process = start_process([sys.executable, "-c", RESUME, *arguments])
     _, stderr = process.communicate(timeout=600)
     assert process.returncode == 0, stderr

@@ -18,7 +18,7 @@ from jaxgan.io import json_files
 from jaxgan.reports import run_report
 from jaxgan.runs import records, registry
 from jaxgan.runs.run import train_entry
-from jaxgan.training import trainer
+from jaxgan.training import monitor
 from jaxgan.training.devices import Devices
 from jaxgan.training.metric_log import read_log
 
@@ -63,7 +63,7 @@ def test_the_protocols_of_the_evaluations_are_in_the_work_directory(run):
     protocols = json.loads((run.workdir / "evaluator.json").read_text())
     first_line = read_log(run.workdir / "metrics.jsonl")[0]
     assert {f"eval/{name}" for name in protocols} == {name for name in first_line if "eval/" in name}
-    assert protocols["fd_digits"]["n_fake"] == trainer.EVALUATION_SAMPLES
+    assert protocols["fd_digits"]["n_fake"] == monitor.EVALUATION_SAMPLES
     assert {"evaluator", "weights", "accuracy", "data", "n_real"} <= protocols["fd_digits"].keys()
 
 

@@ -18,7 +18,7 @@ import jaxgan
 from jaxgan.errors import SystemFailure, TrainingDiverged, TrainingStopped, UserError
 from jaxgan.runs import registry
 from jaxgan.runs.run import train_entry
-from jaxgan.training import trainer
+from jaxgan.training import monitor, trainer
 from jaxgan.training.devices import Devices
 from jaxgan.training.experiment import PERIOD_FIELDS
 from jaxgan.training.metric_log import read_log
@@ -35,7 +35,7 @@ def train(workdir, name=RING, devices=1, **settings):
 @pytest.fixture
 def start_training(start_process, tmp_path, monkeypatch):
     """Starts `train r3gan/ring` in a process, for longer than any test takes, and waits for its first checkpoint."""
-    monkeypatch.setattr(trainer, "EVALUATION_SAMPLES", 2_000)  # As in the process, whose log is compared with ours.
+    monkeypatch.setattr(monitor, "EVALUATION_SAMPLES", 2_000)  # As in the process, whose log is compared with ours.
 
     def start(wait=True):
         periods = [f"--{name.replace('_', '-')}=20" for name in PERIODS]

@@ -9,9 +9,9 @@ import numpy as np
 from jaxgan.core.game import TrainState, load_pretrained
 from jaxgan.training.accumulator import ScalarAccumulator
 from jaxgan.training.devices import Devices
+from jaxgan.training.dispatch import make_dispatch
 from jaxgan.training.experiment import Config, Experiment
 from jaxgan.training.loop import LoopState, build_loop, data_key, run_key
-from jaxgan.training.trainer import make_dispatch
 
 
 def train_in_memory(

@@ -3,58 +3,38 @@
 import concurrent.futures
 import contextlib
 import itertools
-import signal
 import sys
-import threading
 import time
 import warnings
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jax.experimental import multihost_utils
 
-from jaxgan.core.game import Game, TrainState, init_state, load_pretrained
+from jaxgan.core.game import TrainState, init_state, load_pretrained
 from jaxgan.core.update import strict_promotion
-from jaxgan.cpu.malloc import keep_freed_memory
-from jaxgan.cpu.matmul_backend import xla_options
-from jaxgan.data.streams import Window, WindowData, prefetch
+from jaxgan.data.streams import Window, WindowData
 from jaxgan.errors import SystemFailure, TrainingDiverged, TrainingStopped, UserError
 from jaxgan.training import sampling
 from jaxgan.training.accumulator import ScalarAccumulator
 from jaxgan.training.checkpoint import Checkpoint, Checkpoints, describe_newest
 from jaxgan.training.devices import Devices
+from jaxgan.training.dispatch import make_dispatch
 from jaxgan.training.experiment import Config, Experiment
-from jaxgan.training.loop import (
-    SHARDED_INPUTS,
-    LoopInputs,
-    LoopState,
-    TrainLoop,
-    abstract_state,
-    build_loop,
-    data_key,
-    distinct_due_sets,
-    run_key,
-)
+from jaxgan.training.loop import LoopState, TrainLoop, abstract_state, build_loop, data_key, run_key
 from jaxgan.training.memory import check_training_memory
-from jaxgan.training.metric_log import MetricLog, summarise_seeds
-from jaxgan.training.progress import Progress
+from jaxgan.training.monitor import Monitor
+from jaxgan.training.signals import catch_stop_signals
 from jaxgan.training.transfer import Start
 from jaxgan.training.workdir import Identity, WorkDir, check_claim, has_progress, versions
 
-DISPATCH_SECONDS = 0.5  # work per dispatch: long enough to hide its cost, short enough to stop promptly
 SAVE_SECONDS = 180.0  # A checkpoint is due after so long, whatever `save_every`.
 PROFILED_STEPS = 50
-EVALUATION_SAMPLES = 2_000  # per evaluation while training
 MISSING_DATA_SECONDS = 1.0  # in which missing data are found, so that nothing is compiled without them
 LARGE_LOSS = 1e6  # mean of a line of the log beyond which a run is warned about
-
-Dispatch = Callable[[LoopState, int, int], tuple[LoopState, int]]
-Announce = Callable[[str], contextlib.AbstractContextManager[None]]  # Shows what is compiled inside the context.
-StopSignal = Callable[[], signal.Signals | None]
 
 
 def train(
@@ -277,172 +257,3 @@ def check_shapes(experiment: Experiment, config: Config, data: WindowData) -> No
     if real is not None and real.ndim == fake.ndim == 4 and real.shape[1:] != fake.shape[1:]:
         data_shape, fake_shape = (" x ".join(map(str, x.shape[1:])) for x in (real, fake))
         raise UserError(f"the data have shape {data_shape}, but this experiment generates {fake_shape}")
-
-
-def make_dispatch(
-    game: Game,
-    loop: TrainLoop,
-    windows: Iterator[Window],
-    config: Config,
-    devices: Devices,
-    announce: Announce = contextlib.nullcontext,
-) -> Dispatch:
-    """Returns `dispatch(carry, step, end) -> (carry, step)`, which runs one compiled call and waits for it.
-
-    A call runs about `DISPATCH_SECONDS` of steps, not beyond `end` nor beyond the current window. It waits because
-    simulated CPU devices deadlock on a long queue of collectives.
-    """
-    get_inputs = _inputs_by_step(windows, config, devices)
-    if jax.default_backend() == "cpu" and any(network.convolutional for network in game.networks):
-        return _dispatch_single_steps(game, loop, devices, get_inputs, announce)
-    params = jax.eval_shape(lambda key: [network.init(key)[0] for network in game.networks], jax.random.key(0))
-    options = xla_options(params, config.batch_size // devices.count)
-    return _dispatch_many_steps(loop, devices, get_inputs, options, announce)
-
-
-# (step) -> inputs for this step, and the first step that they do not serve.
-GetInputs = Callable[[int], tuple[LoopInputs, int]]
-
-
-def _inputs_by_step(windows: Iterator[Window], config: Config, devices: Devices) -> GetInputs:
-    """Returns a function that yields the loop's inputs for increasing steps; windows are prefetched to the devices."""
-    key = devices.init_replicated(lambda: run_key(config))
-
-    def put(window: Window) -> LoopInputs:
-        sharded = devices.put_sharded(window.sharded.read, config.batch_size) if window.sharded.shapes else {}
-        data = WindowData(devices.put_replicated(window.replicated), sharded)
-        return LoopInputs(data, key, num_steps=np.int32(1))
-
-    feed = prefetch(windows, put)
-    inputs, stop = None, 0
-
-    def get(step: int) -> tuple[LoopInputs, int]:
-        nonlocal inputs, stop
-        if step >= stop:
-            inputs, stop = next(feed)
-        return inputs, stop
-
-    return get
-
-
-def _dispatch_single_steps(
-    game: Game, loop: TrainLoop, devices: Devices, get_inputs: GetInputs, announce: Announce
-) -> Dispatch:
-    """One step at a time, for CPU convolutions: inside a loop XLA runs them up to four times slower.
-
-    Each phase is a program of its own, compiled when it is first due, so that a phase that is due together with
-    different others is compiled once.
-    """
-    keep_freed_memory()
-    compiled = {}
-    count = len({part for due in distinct_due_sets(game) for part in loop.step_parts(due)})
-
-    def dispatch(carry: LoopState, step: int, end: int) -> tuple[LoopState, int]:
-        inputs, _ = get_inputs(step)
-        for part in loop.step_parts(game.due_phases(step)):
-            if part in compiled:
-                carry = compiled[part](carry, inputs)
-                continue
-            compiled[part] = devices.compile_step(loop.part(part), SHARDED_INPUTS)
-            with announce(f"{part.name}, {len(compiled)} of {count}"):
-                carry = compiled[part](carry, inputs)
-        return jax.block_until_ready(carry), step + 1
-
-    return dispatch
-
-
-def _dispatch_many_steps(
-    loop: TrainLoop, devices: Devices, get_inputs: GetInputs, options: dict, announce: Announce
-) -> Dispatch:
-    """As many steps per call as take about `DISPATCH_SECONDS`."""
-    run_steps = devices.compile_step(loop.run_steps, SHARDED_INPUTS, options)
-    steps_per_second = 0.0
-
-    def dispatch(carry: LoopState, step: int, end: int) -> tuple[LoopState, int]:
-        nonlocal steps_per_second
-        inputs, stop = get_inputs(step)
-        n = min(end, stop) - step
-        if jax.process_count() == 1:  # Several processes must choose the same number without communication.
-            n = min(n, max(1, int(steps_per_second * DISPATCH_SECONDS)))
-        started = time.perf_counter()
-        with announce("all phases, 1 of 1") if not steps_per_second else contextlib.nullcontext():
-            carry = jax.block_until_ready(run_steps(carry, inputs._replace(num_steps=np.int32(n))))
-        steps_per_second = n / (time.perf_counter() - started)
-        return carry, step + n
-
-    return dispatch
-
-
-class Monitor:
-    """Writes what a person sees of a run: the log, previews, evaluations and the progress bar."""
-
-    def __init__(self, work: WorkDir, experiment: Experiment, config: Config, step: int) -> None:
-        """Continues the logs of a run that is at `step`."""
-        self.work, self.experiment, self.config = work, experiment, config
-        self.log = MetricLog(work.path, step)
-        self.progress = Progress(step, config.steps, config.batch_size)
-        self.started = time.perf_counter() - self.log.seconds
-        if step:
-            print(f"continuing from step {step} in {work.path}", file=sys.stderr)
-
-    def report(self, state: TrainState, step: int, means: dict[str, np.ndarray], is_last: bool) -> None:
-        """Logs mean scalars, and evaluates and draws a preview if that is due or `is_last`."""
-        config = self.config
-        seconds = time.perf_counter() - self.started
-        record = {"step": step, "images": step * config.batch_size, "seconds": round(seconds, 3)}
-        record |= {name: summarise_seeds(value) for name, value in means.items()}
-        if is_last or step % config.evaluate_every == 0:
-            values, protocols = sampling.evaluate_state(
-                self.experiment, state, config.seeds, EVALUATION_SAMPLES, seed=0
-            )
-            record |= values
-            if protocols:
-                self.work.write_json("evaluator.json", protocols)
-        if is_last or step % config.sample_every == 0:
-            self.draw_preview(state, step)
-        self.log.write(record)
-        self.progress.show_losses(record)
-
-    def draw_preview(self, state: TrainState, step: int) -> None:
-        """Writes samples/STEP.png, or other files that show this kind of output, for each seed."""
-        sample = sampling.make_sampler(self.experiment)
-        for k, seed_state in enumerate(sampling.split_seeds(state, self.config.seeds)):
-            name = f"{step:08d}" if self.config.seeds == 1 else f"{step:08d}-seed{self.config.seed + k}"
-            samples = sample(seed_state, self.experiment.preview_count, 0)
-            for path in self.experiment.output.write_preview(samples, self.work.samples, name):
-                self.log.add_preview(path, step)
-
-    def close(self) -> None:
-        """Closes the logs."""
-        self.progress.close()
-        self.log.close()
-
-
-@contextlib.contextmanager
-def catch_stop_signals() -> Iterator[StopSignal]:
-    """Records SIGTERM and SIGINT instead of dying. Yields a function that returns the first one, or None.
-
-    All processes of a run get the same answer. A second SIGINT raises KeyboardInterrupt.
-    """
-    received: list[signal.Signals] = []
-
-    def record(number: int, _: object) -> None:
-        if received and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        received.append(signal.Signals(number))
-
-    def first() -> signal.Signals | None:
-        number = received[0] if received else 0
-        if jax.process_count() > 1:
-            number = int(np.max(multihost_utils.process_allgather(np.int32(number))))
-        return signal.Signals(number) if number else None
-
-    if threading.current_thread() is not threading.main_thread():
-        yield first
-        return
-    previous = {number: signal.signal(number, record) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield first
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
