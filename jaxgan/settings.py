@@ -77,6 +77,8 @@ def _check_value(name: str, value: Any, annotation: Any, metadata: Mapping[str, 
         kinds = [kind for kind in typing.get_args(annotation) if kind is not types.NoneType]
         annotation = kinds[0] if len(kinds) == 1 else Any
     if typing.get_origin(annotation) is tuple:
+        if not isinstance(value, tuple):
+            raise UserError(f"{name} {value!r} must be a list")
         for element in value:
             _check_value(name, element, typing.get_args(annotation)[0], metadata)
         return

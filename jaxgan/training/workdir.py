@@ -9,8 +9,6 @@ import json
 import os
 import platform
 import subprocess
-import types
-import typing
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -163,35 +161,15 @@ def config_from_fields(path: Path, name: str, default: Config, fields: dict[str,
 
     Raises UserError if the field names differ from those of `default`, or for values of a wrong type or out of range.
     """
-    types = typing.get_type_hints(type(default))
     names = [f.name for f in dataclasses.fields(default)]
     fields = {field: getattr(type(default), field) for field in ADDED_FIELDS if field not in fields} | fields
     if odd := sorted(fields.keys() ^ set(names)):
         raise UserError(f"{path} was made by another version of {name}, which differs in {', '.join(odd)}")
-    for field, value in fields.items():
-        if not _has_type(value, types[field]):
-            raise UserError(f"{path / 'config.json'} is damaged: {field} is {value!r}")
     values = {field: tuple(value) if isinstance(value, list) else value for field, value in fields.items()}
     try:
         return dataclasses.replace(default, **values)
     except UserError as error:
         raise UserError(f"{path / 'config.json'} is damaged: {error}") from error
-
-
-def _has_type(value: Any, hint: Any) -> bool:
-    """Returns whether a value from JSON has the type of an annotation."""
-    origin, args = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (typing.Union, types.UnionType):
-        return any(_has_type(value, arg) for arg in args)
-    if origin is typing.Literal:
-        return value in args
-    if hint is Any or (origin or hint) in (tuple, list):
-        return hint is Any or isinstance(value, list | tuple)
-    if hint in (None, types.NoneType):
-        return value is None
-    if hint in (int, float):
-        return isinstance(value, int if hint is int else int | float) and not isinstance(value, bool)
-    return isinstance(value, hint) if hint in (bool, str) else True
 
 
 def _describe_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
