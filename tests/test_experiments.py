@@ -165,7 +165,7 @@ def test_a_phase_changes_the_networks_of_its_player_alone(name):
         assert all(jax.tree.leaves(others))
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", EACH_STRUCTURE)
 def test_a_resumed_run_equals_one_that_was_never_stopped(tmp_path, name, share_programs, monkeypatch):
     monkeypatch.setattr(monitor.Monitor, "draw_preview", lambda *_: None)
     monkeypatch.setattr(sampling, "evaluate_state", lambda *_, **__: ({}, {}))

@@ -47,7 +47,7 @@ def compose(*transforms: Transform) -> Transform:
 
 
 def always(transform: Transform) -> Augmentation:
-    """Returns the augmentation that applies `transform` to all images, whatever the training state."""
+    """Returns the augmentation that applies `transform` to all images; it does not depend on the training state."""
     return Augmentation(lambda state, images, key: transform(images, key))
 
 

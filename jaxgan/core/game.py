@@ -184,8 +184,8 @@ class Phase:
         every: Steps between updates.
         start: The first step.
         stop: The step before which the phase ends.
-        batches: Which of the step's batches it sees, one after the other: `(1,)` is a batch of its own beside another
-            phase's `(0,)`, and `(0, 1)` a batch of twice the size.
+        batches: Which of the step's batches it sees, one after the other: `(1,)` is a second batch, separate from
+            another phase's `(0,)`, and `(0, 1)` a batch of twice the size.
     """
 
     name: str

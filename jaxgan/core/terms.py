@@ -115,7 +115,7 @@ class Term:
         buffer: Initial value of the buffer that it keeps, a pytree of arrays, or a function that returns it from zeros
             in the shape of each network's parameters. Scalars in a dict are logged.
         update: The buffer after a phase of the discriminator.
-        forward: Changes how latents are drawn, and examples are generated or judged, in the phases of both players.
+        forward: Changes how both players draw latents, generate examples and discriminate them.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Errors of background threads of libraries, which print tracebacks beside our own sentence."""
+"""Errors of background threads of libraries, which print tracebacks in addition to our error message."""
 
 import functools
 import logging

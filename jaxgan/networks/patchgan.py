@@ -1,4 +1,4 @@
-"""The PatchGAN discriminator of pix2pix and CycleGAN, which judges overlapping patches (Isola et al. 2017, 6.1.2)."""
+"""The PatchGAN discriminator of pix2pix and CycleGAN: a logit for each patch (Isola et al. 2017, section 6.1.2)."""
 
 import functools
 

@@ -58,7 +58,7 @@ class Checkpoints:
 
         Args:
             directory: The folder of the checkpoints.
-            read_only: Changes nothing. Readers may work beside a trainer.
+            read_only: Changes nothing, so that it can be used while a trainer runs.
             keep: Steps whose checkpoints are never removed. Of the others the newest `KEPT` are kept.
             identity: The run. It is stored in each checkpoint, and checkpoints of other runs are not restored.
         """

@@ -13,7 +13,7 @@ from jaxgan.errors import UserError
 from jaxgan.training.devices import Devices
 from jaxgan.training.experiment import Config, Experiment
 
-# Beside the state a step holds at least a gradient and an update of the parameters, and a save holds a copy.
+# In addition to the state a step holds at least a gradient and an update of the parameters, and a save holds a copy.
 STATE_FACTOR = 2
 CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")  # versions 2 and 1
 

@@ -167,7 +167,7 @@ def _given(experiment: Experiment, indices: np.ndarray, labels: Sequence[int] | 
 
 
 def given_shapes(experiment: Experiment) -> list[jax.ShapeDtypeStruct]:
-    """Returns the shapes of what one sample is made from, beside its key."""
+    """Returns the shapes of the arrays from which one sample is made, without its key."""
     if experiment.inputs:
         return [jax.ShapeDtypeStruct((1, *experiment.inputs.shape), jnp.float32)]
     return [jax.ShapeDtypeStruct((1,), jnp.int32)] if experiment.classes else []

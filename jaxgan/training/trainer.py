@@ -31,7 +31,7 @@ from jaxgan.training.signals import catch_stop_signals
 from jaxgan.training.transfer import Start
 from jaxgan.training.workdir import Identity, WorkDir, check_claim, has_progress, versions
 
-SAVE_SECONDS = 180.0  # A checkpoint is due after so long, whatever `save_every`.
+SAVE_SECONDS = 180.0  # A checkpoint is due after so long, even if `save_every` is longer.
 PROFILED_STEPS = 50
 MISSING_DATA_SECONDS = 1.0  # in which missing data are found, so that nothing is compiled without them
 LARGE_LOSS = 1e6  # mean of a line of the log beyond which a run is warned about
