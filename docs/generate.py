@@ -75,9 +75,28 @@ def methods() -> str:
         names = [entry.name.split("/") for entry in groups[paper, module, shows]]
         method = ", ".join(f"`{name}`" for name in dict.fromkeys(method for method, _ in names))
         data = ", ".join(dict.fromkeys(data for _, data in names))
-        path = module.replace(".", "/") + ".py"
-        rows.append((method, shows, _paper_link(paper), data, f"[{Path(path).name}]({path})"))
+        path = _module_path(module)
+        rows.append((method, shows, _paper_link(paper), data, f"[{Path(path).name}](../{path})"))
     return table(("method", "what it shows", "paper", "data", "file"), rows)
+
+
+def tasks() -> str:
+    """Returns the table of tasks with their methods, oldest paper first, and their data."""
+    entries = sorted(registry.entries().values(), key=lambda entry: (_module(entry) == DIRAC, _arxiv(entry.paper)))
+    rows = []
+    for task in sorted({entry.task for entry in entries}):
+        group = [entry for entry in entries if entry.task == task]
+        paths: dict[str, str] = {}
+        for entry in group:
+            paths.setdefault(entry.name.split("/")[0], _module_path(_module(entry)))
+        methods = ", ".join(f"[{method}]({path})" for method, path in paths.items())
+        data = ", ".join(dict.fromkeys(entry.name.split("/")[1] for entry in group))
+        rows.append((task, methods, data))
+    return table(("task", "methods", "data"), rows)
+
+
+def _module_path(module: str) -> str:
+    return module.replace(".", "/") + ".py"
 
 
 def _module(entry: registry.Entry) -> str:
@@ -228,6 +247,7 @@ def faults() -> str:
 REGIONS: dict[str, Callable[[], str]] = {
     "counts": counts,
     "methods": methods,
+    "tasks": tasks,
     "claim_counts": claim_counts,
     "stale_counts": stale_counts,
     "claims": claims,
