@@ -3,7 +3,7 @@
     python launch.py train stylegan2/digits
     python launch.py train stylegan2/mnist
     python launch.py train stylegan2/own --data PATH --size 64 --flip
-    python launch.py sample runs/stylegan2/mnist --psi 0.7
+    python launch.py sample runs/stylegan2/mnist --truncation 0.7
 
 A mapping network turns latents into styles, which scale the channels of every convolution of the generator. Two
 regularisers are phases of their own: R1 every 16 steps, and every 4 steps the path length, which makes equal steps in
@@ -17,8 +17,8 @@ Differences from that code:
 """
 
 import dataclasses
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -80,9 +80,15 @@ class OwnConfig(Config):
 class SampleOptions:
     """How styles become samples."""
 
-    psi: float = setting(1.0, "truncation: distance of styles from their mean; 0 gives the mean image")
-    const_noise: bool = setting(False, "give all samples the same noise")
+    truncation: float = setting(1.0, "psi, the distance of styles from their mean; 0 gives the mean image")
     mix: int = setting(0, "first layer with the styles of a second latent; 0 for none", low=0)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class NoiseOptions(SampleOptions):
+    """How styles and noise become samples."""
+
+    noise: Literal["random", "const"] = setting("random", "noise of each sample's own, or the same for all")
 
 
 ON_DIGITS = {
@@ -199,24 +205,41 @@ def with_path_length(game: Game, G: Network, latent: Latent, weight: float, ever
 
 
 def samplers(G: Network, num_layers: int, latent: Latent) -> dict[str, Any]:
-    """Returns `sample` and `interpolate` of an `Experiment` whose generator is G, with `SampleOptions`."""
+    """Returns `style_samplers` of a generator with noise, G."""
 
-    def styles(state: TrainState, keys: Array, labels: Sequence[Array], psi: float, mix: int) -> Array:
-        draw = lambda keys: G.bind(state, train=False)(latent(keys), *labels, keys, method="styles", psi=psi)
-        ws = draw(keys)
+    def styles(state: TrainState, keys: Array, labels: Sequence[Array], psi: float) -> Array:
+        return G.bind(state, train=False)(latent(keys), *labels, keys, method="styles", psi=psi)
+
+    def synthesise(state: TrainState, ws: Array, keys: Array, noise: str = "random") -> Array:
+        noise_keys = {"random": keys, "const": jnp.broadcast_to(jax.random.key(0), keys.shape)}[noise]
+        return G.bind(state, train=False)(ws, noise_keys, method="synthesise")
+
+    return style_samplers(styles, synthesise, num_layers, NoiseOptions())
+
+
+def style_samplers(
+    styles: Callable[..., Array], synthesise: Callable[..., Array], num_layers: int, options: SampleOptions
+) -> dict[str, Any]:
+    """Returns `sample`, `interpolate` and `sample_options` of an `Experiment` whose generator has styles.
+
+    Args:
+        styles: (state, example keys [B], labels, psi) -> the styles of all layers [B, L, W].
+        synthesise: (state, styles, example keys, **further options) -> images.
+        num_layers: L.
+        options: The options of samples, with their defaults.
+    """
+
+    def draw(state: TrainState, keys: Array, labels: Sequence[Array], truncation: float, mix: int) -> Array:
+        ws = styles(state, keys, labels, truncation)
         if not mix:
             return ws
-        is_first = jnp.arange(num_layers) < mix
-        return jnp.where(is_first[None, :, None], ws, draw(prng.fold_in(keys, stylegan2.SECOND_LATENT)))
-
-    def synthesise(state: TrainState, ws: Array, keys: Array, const_noise: bool) -> Array:
-        keys = jnp.broadcast_to(jax.random.key(0), keys.shape) if const_noise else keys
-        return G.bind(state, train=False)(ws, keys, method="synthesise")
+        second = styles(state, prng.fold_in(keys, stylegan2.SECOND_LATENT), labels, truncation)
+        return jnp.where((jnp.arange(num_layers) < mix)[None, :, None], ws, second)
 
     def sample(
-        state: TrainState, keys: Array, *labels: Array, psi: float = 1.0, const_noise: bool = False, mix: int = 0
+        state: TrainState, keys: Array, *labels: Array, truncation: float = 1.0, mix: int = 0, **further: Any
     ) -> Array:
-        return synthesise(state, styles(state, keys, labels, psi, mix), keys, const_noise)
+        return synthesise(state, draw(state, keys, labels, truncation, mix), keys, **further)
 
     def interpolate(
         state: TrainState,
@@ -224,12 +247,12 @@ def samplers(G: Network, num_layers: int, latent: Latent) -> dict[str, Any]:
         other_keys: Array,
         t: Array,
         *labels: Array,
-        psi: float = 1.0,
-        const_noise: bool = False,
+        truncation: float = 1.0,
         mix: int = 0,
+        **further: Any,
     ) -> Array:
         """Linear in the styles, with the noise of the first latent."""
-        ws, other = (styles(state, k, labels, psi, mix) for k in (keys, other_keys))
-        return synthesise(state, (1.0 - t) * ws + t * other, keys, const_noise)
+        ws, other = (draw(state, k, labels, truncation, mix) for k in (keys, other_keys))
+        return synthesise(state, (1.0 - t) * ws + t * other, keys, **further)
 
-    return {"sample": sample, "interpolate": interpolate, "sample_options": SampleOptions()}
+    return {"sample": sample, "interpolate": interpolate, "sample_options": options}

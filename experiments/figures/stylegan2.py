@@ -19,7 +19,7 @@ from jaxgan.reports.figures import Claim, Figure, Numbers, Runs, run_spec
 
 STYLEGAN = "Karras et al. 2019, arXiv 1812.04948"
 SCALES = tuple(10.0**n for n in (-2, -1, 0, 1, 2))
-DIGITS = {"digits": run_spec("stylegan2/digits", 2_000)}
+DIGITS = {"digits": run_spec("stylegan2/digits", 4_000)}
 PSIS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
@@ -180,7 +180,7 @@ def _measure_mixing(runs: Runs) -> Numbers:
 
 
 def _plot_mixing(numbers: Numbers) -> Any:
-    fig, axes = plots.subplots(1, 3, height=2.4)
+    fig, axes = plots.subplots(1, 3, height=2.8)
     for ax, grid, (name, share) in zip(axes[0], numbers["grids"], numbers["changed"].items(), strict=True):
         side = len(numbers["rows"])
         blank = np.full_like(grid[:1], 255)
@@ -210,7 +210,7 @@ def mixing() -> Figure:
 
 def _measure_truncation(runs: Runs) -> Numbers:
     (run,) = runs["digits"]
-    samples = [run.sample(200, psi=psi, const_noise=True) for psi in PSIS]
+    samples = [run.sample(200, truncation=psi, noise="const") for psi in PSIS]
     pixels = [x.reshape(len(x), -1) / 255.0 for x in samples]
     diversity = [float(np.linalg.norm(x[:100] - x[100:], axis=1).mean()) for x in pixels]
     return {

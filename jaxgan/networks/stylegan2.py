@@ -14,11 +14,10 @@ from jax import Array, lax
 
 from jaxgan.core import axis, prng
 from jaxgan.core.resample import downsample, upsample
-from jaxgan.networks.conv import conv, conv_transpose
+from jaxgan.networks.conv import Padding, conv, conv_transpose
 from jaxgan.networks.layers import Conv, equalised_lr, leaky_relu
 from jaxgan.networks.minibatch import minibatch_std
 
-W_AVERAGE_DECAY = 0.995  # of the mean style, per update
 NOISE, SECOND_LATENT, MIXING = 1, 2, 3  # folded into example keys, which themselves draw z
 
 linear = functools.partial(equalised_lr, gain=1.0)
@@ -34,7 +33,14 @@ def normalise(x: Array) -> Array:
     return x * lax.rsqrt((x**2).mean(1, keepdims=True) + 1e-8)
 
 
-def modulated_conv(x: Array, kernel: Array, style: Array, demodulate: bool = True, up: bool = False) -> Array:
+def modulated_conv(
+    x: Array,
+    kernel: Array,
+    style: Array,
+    demodulate: bool = True,
+    up: bool = False,
+    padding: str | Padding = "SAME",
+) -> Array:
     """Returns the convolution of each image with a kernel of its own (Karras et al. 2020, section 2.2).
 
     The kernel of an example is w' = style[i] * kernel[h, w, i, o], divided, if `demodulate`, by the root of the sum of
@@ -47,9 +53,10 @@ def modulated_conv(x: Array, kernel: Array, style: Array, demodulate: bool = Tru
         style: Scales of the input channels [B, I].
         demodulate: Whether to normalise the kernels.
         up: Whether to double the size, by a transposed convolution and the filter of `resample`; for 3 x 3 kernels.
+        padding: Of the convolution, if not `up`; as for `conv`.
 
     Returns:
-        Images [B, H, W, O], or [B, 2H, 2W, O].
+        Images [B, H, W, O], or [B, 2H, 2W, O]. Another padding changes H and W.
     """
     x = x * style[:, None, None]
     if up:
@@ -57,7 +64,7 @@ def modulated_conv(x: Array, kernel: Array, style: Array, demodulate: bool = Tru
         # The transposed convolution inserts zeros, so that the filter must have the sum 2 along each axis.
         x = 4.0 * downsample(x, pad=(1, 1), factor=1)
     else:
-        x = conv(x, kernel)
+        x = conv(x, kernel, padding=padding)
     if not demodulate:
         return x
     norm = lax.rsqrt(style**2 @ (kernel**2).sum((0, 1)) + 1e-8)
@@ -76,6 +83,7 @@ class Mapping(nn.Module):
     classes: int = 0
     latents: bool = True
     lr_multiplier: float = 0.01
+    average_decay: float = 0.995  # of the mean w, per update
 
     @nn.compact
     def __call__(self, z: Array | None, labels: Array | None = None, train: bool = True) -> Array:
@@ -90,7 +98,7 @@ class Mapping(nn.Module):
             average = self.variable("average", "w", jnp.zeros, (self.features,))
             if train:
                 mean = axis.batch_mean(w.astype(jnp.float32))
-                average.value = mean + W_AVERAGE_DECAY * (average.value - mean)
+                average.value = mean + self.average_decay * (average.value - mean)
         return w
 
     def truncate(self, w: Array, psi: float) -> Array:
