@@ -11,7 +11,7 @@ from jaxgan.render import plots
 from jaxgan.reports.figures import Claim, Figure, Numbers, Runs, register, run_spec
 from jaxgan.runs.translation import Translations
 
-PRETRAIN, STEPS = 2_000, 3_000
+PRETRAIN, STEPS = 1_500, 2_200
 SHOWN = 8
 
 
@@ -24,6 +24,7 @@ SHOWN = 8
 def fig2() -> Figure:
     """One run at the end of its pretraining on pixels, which is SRResNet, and at its end.
 
+    Training is reduced to 2,200 steps, at four times the paper's learning rate, which take 6 minutes on one CPU core.
     PSNR and SSIM are of the Y channel, on 1,000 held-out images. Sharpness is the mean square of the differences of
     adjacent pixels, relative to the truth.
     """
@@ -49,7 +50,7 @@ def fig2() -> Figure:
         return plots.image_columns({name: numbers[name] for name in (*labels, "truth")}, titles)
 
     return Figure(
-        runs={"SRGAN": run_spec("srgan/cifar10", PRETRAIN, STEPS, pretrain=PRETRAIN)},
+        runs={"SRGAN": run_spec("srgan/cifar10", PRETRAIN, STEPS, pretrain=PRETRAIN, lr=4e-4)},
         measure=evaluate,
         plot=plot,
         claims=(
