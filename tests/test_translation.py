@@ -14,9 +14,8 @@ from numpy.testing import assert_allclose
 from PIL import Image
 
 import jaxgan
-from experiments import cyclegan, esrgan, pix2pix, srgan
+from experiments import cyclegan, cyclegan_images, esrgan, pix2pix, srgan
 from jaxgan.cli.main import main
-from jaxgan.core import image_pool
 from jaxgan.core.game import Network, init_state, input_spec
 from jaxgan.core.update import make_update
 from jaxgan.data import resolution, shapes
@@ -83,8 +82,7 @@ def test_the_losses_of_cyclegan_equal_their_closed_forms(pair, key):
     """G(x) = 2 x, F(y) = 3 y, so that both cycles multiply by 6; logits are the pixels themselves."""
     networks = (affine("G", 2.0), affine("F", 3.0)), (affine("Dy", 1.0, logits=True), affine("Dx", 1.0, logits=True))
     options = {"adversarial": 0.7, "cycle": 10.0, "backward_cycle": 4.0, "identity": 5.0}
-    pools = {name: image_pool.empty(3, 4, 4, 1) for name in ("Dy", "Dx")}
-    scalars = run_phases(sgd_game(cyclegan.cycle_gan, *networks, pools=pools, **options), pair, key)
+    scalars = run_phases(sgd_game(cyclegan.cycle_gan, *networks, pool=3, **options), pair, key)
     x, y = (np.float64(pair[name]) for name in "xy")
     fooling = ((2 * x - 1) ** 2).mean() + ((3 * y - 1) ** 2).mean()
     size = lambda t: np.abs(t).mean()
@@ -104,7 +102,7 @@ def test_super_resolution_trains_on_pixels_and_then_against_a_discriminator(modu
         settings["growth"] = 2
     config = module.Config(**settings, **PERIODS)
     monkeypatch.setattr(srgan, "FEATURE_LAYERS", 1)
-    experiment = module.build(lambda split: Dataset("noise", IMAGES), config)
+    experiment = module.build(lambda config, split: Dataset("noise", IMAGES), config)
     game = experiment.game
     features = dataclasses.replace(game.networks[2], pretrained=lambda: jax.tree.map(np.float32, loaded))
     loaded = {"Conv_0": {"kernel": np.full([4, 4, 3, 32], 0.1), "bias": np.zeros(32)}}
@@ -225,7 +223,7 @@ def test_errors_of_translate_come_before_anything_is_compiled(run, tmp_path, cap
 def test_cyclegan_translates_in_both_directions_and_measures_the_cycle(tmp_path, monkeypatch):
     rng = np.random.default_rng(0)
     images = {name: rng.integers(0, 256, [20, 8, 8, 1], np.uint8) for name in "xy"}
-    monkeypatch.setattr(cyclegan, "load_domain", lambda data, *_: Dataset(data, images[data]))
+    monkeypatch.setattr(cyclegan_images, "load_domain", lambda data, *_: Dataset(data, images[data]))
     entry = registry.get("cyclegan/own")
     settings = {"size": 8, "width": 4, "blocks": 1, "halvings": 1, "batch_size": 4, "jitter": 0, "channels": 1}
     run = train_entry(entry, dataclasses.replace(entry.config, **settings, **PERIODS), tmp_path, Devices.all(1))
@@ -242,11 +240,11 @@ def test_cyclegan_translates_in_both_directions_and_measures_the_cycle(tmp_path,
 def test_a_domain_may_be_a_folder_or_part_of_a_tfds_data_set(tmp_path, monkeypatch):
     calls = []
     data = Dataset("data", np.zeros([20, 8, 8, 3], np.uint8))
-    monkeypatch.setattr(cyclegan.datasets, "open_tfds", lambda *args, **options: calls.append(args) or data)
-    monkeypatch.setattr(cyclegan, "load_folder", lambda *args: (calls.append(args) or data, {}))
-    assert len(cyclegan.load_domain("cycle_gan/horse2zebra:trainA", 8, 3, "train")) == 18
-    assert len(cyclegan.load_domain("mnist", 8, 3, "test")) == 2
-    assert len(cyclegan.load_domain(str(tmp_path), 8, 3, "test")) == 2
+    monkeypatch.setattr(cyclegan_images.datasets, "open_tfds", lambda *args, **options: calls.append(args) or data)
+    monkeypatch.setattr(cyclegan_images, "load_folder", lambda *args: (calls.append(args) or data, {}))
+    assert len(cyclegan_images.load_domain("cycle_gan/horse2zebra:trainA", 8, 3, "train")) == 18
+    assert len(cyclegan_images.load_domain("mnist", 8, 3, "test")) == 2
+    assert len(cyclegan_images.load_domain(str(tmp_path), 8, 3, "test")) == 2
     assert calls == [("cycle_gan/horse2zebra", "trainA"), ("mnist", "train"), (tmp_path, 8, 3)]
     with pytest.raises(UserError, match="has images of 8 x 8 x 3, and the networks take 8 x 8 x 1"):
-        cyclegan.require_shape(data, (8, 8, 1), "choose other --channels")
+        cyclegan_images.require_shape(data, (8, 8, 1), "choose other --channels")

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from experiments.cyclegan import MMD_STD, PAPER, bars, cloud, digit_classifier, sample_points
+from experiments.cyclegan import MMD_STD, PAPER, bars, cloud, sample_points
+from experiments.cyclegan_images import digit_classifier
 from jaxgan.evaluate.kernel import mmd
 from jaxgan.evaluate.paired import mean_absolute_error
 from jaxgan.render import plots

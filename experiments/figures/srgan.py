@@ -5,11 +5,11 @@ python launch.py figure srgan/fig2
 
 from typing import Any
 
-from experiments.srgan import FACTOR, PAPER, measure
+from experiments.srgan import PAPER
 from jaxgan.data.resolution import enlarge
+from jaxgan.evaluate.super_resolution import FACTOR
 from jaxgan.render import plots
 from jaxgan.reports.figures import Claim, Figure, Numbers, Runs, register, run_spec
-from jaxgan.runs.translation import Translations
 
 PRETRAIN, STEPS = 1_500, 2_200
 SHOWN = 8
@@ -29,13 +29,13 @@ def fig2() -> Figure:
     adjacent pixels, relative to the truth.
     """
 
-    def evaluate(runs: Runs) -> Numbers:
+    def measure(runs: Runs) -> Numbers:
         numbers: dict[str, Any] = {}
         for label, run in zip(("SRResNet", "SRGAN"), runs["SRGAN"], strict=True):
             low = run.experiment.inputs.load()
             truth = run.experiment.data("test").in_memory().images
             outputs = run.sample(len(low))
-            values = measure(Translations(low, outputs, truth, None, run.state))
+            values = run.experiment.evaluate(outputs, run.state).values
             numbers |= {f"{label}, {name}": values[name] for name in ("psnr", "ssim", "sharpness")}
             numbers |= {f"bicubic, {name}": values[f"bicubic_{name}"] for name in ("psnr", "ssim", "sharpness")}
             numbers[label] = outputs[:SHOWN]
@@ -51,7 +51,7 @@ def fig2() -> Figure:
 
     return Figure(
         runs={"SRGAN": run_spec("srgan/cifar10", PRETRAIN, STEPS, pretrain=PRETRAIN, lr=4e-4)},
-        measure=evaluate,
+        measure=measure,
         plot=plot,
         claims=(
             Claim("PSNR of SRResNet above that of bicubic enlargement, in dB", "gain", least=1.0),
