@@ -21,6 +21,7 @@ from jaxgan.core.update import make_update
 from jaxgan.data import resolution, shapes
 from jaxgan.data.datasets import Dataset
 from jaxgan.errors import UserError
+from jaxgan.reports import run_report
 from jaxgan.runs import registry
 from jaxgan.runs.run import train_entry
 from jaxgan.training.devices import Devices
@@ -178,6 +179,8 @@ def test_what_cannot_be_translated_is_refused_in_a_sentence(run):
         run.translate(np.zeros([1, 8, 8, 3], np.uint8))
     with pytest.raises(UserError, match="one direction; leave out --backward"):
         run.translate(np.zeros([1, 8, 8, 1], np.uint8), backward=True)
+    with pytest.raises(UserError, match="one direction; leave out --backward"):
+        run.sample(1, backward=True)
     for name, source in (("dcgan/digits", "noise"), ("cgan/digits", "labels and noise")):
         entry = registry.get(name)
         other = dataclasses.replace(run, entry=entry, experiment=entry.build(entry.config))
@@ -235,6 +238,15 @@ def test_cyclegan_translates_in_both_directions_and_measures_the_cycle(tmp_path,
         assert_allclose(outputs, expected, atol=0.51)
     cycle = np.abs(np.int32(run.translate(there, backward=True)) - x).mean()
     assert_allclose(jaxgan.load(tmp_path).evaluate()["eval/cycle"], cycle, rtol=0.02)
+    np.testing.assert_array_equal(run.sample(2, backward=True), back[:2])
+    for suffix, experiment in (("", run.experiment), ("-backward", run.experiment.backward)):
+        with Image.open(tmp_path / "samples" / f"00000002{suffix}.png") as preview:
+            shown = run.sample(experiment.preview_count, backward=bool(suffix))
+            np.testing.assert_array_equal(preview, experiment.output.draw(shown))
+    ((step, tags),) = run_report._previews(tmp_path / "samples")
+    assert (step, tags.count("<img")) == (2, 2)
+    assert main(["sample", str(tmp_path), "--backward", "--n", "2", "--out", str(tmp_path / "y.npz")]) == 0
+    np.testing.assert_array_equal(np.load(tmp_path / "y.npz")["samples"], back[:2])
 
 
 def test_a_domain_may_be_a_folder_or_part_of_a_tfds_data_set(tmp_path, monkeypatch):
