@@ -9,17 +9,15 @@ those of the paper in `esrgan/own`, and narrower in `esrgan/cifar10`. Difference
 """
 
 import dataclasses
-import functools
 from collections.abc import Sequence
 
 import optax
 from jax import Array
 
 from experiments import srgan
-from experiments.srgan import build_super_resolution, load_cifar10, load_own
+from experiments.srgan import LoadImages, build_super_resolution
 from jaxgan.core import losses
 from jaxgan.networks import esrgan
-from jaxgan.runs.registry import register
 from jaxgan.settings import setting
 from jaxgan.training.experiment import Experiment
 
@@ -43,30 +41,6 @@ def distance_before_activation(fake: Sequence[Array], real: Sequence[Array]) -> 
     return losses.l1(fake[-1], real[-1])
 
 
-def build(load: srgan.LoadImages, config: Config) -> Experiment:
-    """Returns ESRGAN on large images of three channels."""
-    generator = esrgan.Generator(3, config.width, config.growth, config.blocks)
-    adversarial_rate = optax.piecewise_constant_schedule(config.lr, {config.decay: 0.5})
-    g_rate = optax.join_schedules([optax.constant_schedule(config.pretrain_lr), adversarial_rate], [config.pretrain])
-    optimizers = optax.adam(g_rate), optax.adam(adversarial_rate)
-    loss = losses.relativistic_average
-    return build_super_resolution(load, config, generator, loss, losses.l1, distance_before_activation, optimizers)
-
-
-@register(
-    "esrgan/cifar10",
-    Config(),
-    paper=PAPER,
-    dataset="50,000 colour images, 8x8 to 32x32",
-    shows=SHOWS,
-    task="translation",
-    minutes=None,
-)
-def build_cifar10(config: Config) -> Experiment:
-    """The first 1,000 test images are shown and measured."""
-    return build(load_cifar10, config)
-
-
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OwnConfig(Config, srgan.OwnConfig):
     """ESRGAN on the user's photographs."""
@@ -87,16 +61,12 @@ OWN = OwnConfig(
 )
 
 
-@register(
-    "esrgan/own",
-    OWN,
-    paper=PAPER,
-    dataset="your photographs, 32x32 to 128x128",
-    shows=SHOWS,
-    task="translation",
-    minutes=None,
-    hardware="1 GPU",
-)
-def build_own(config: OwnConfig) -> Experiment:
-    """The paper's networks and settings."""
-    return build(functools.partial(load_own, config), config)
+@srgan.register_on("esrgan", Config(), OWN, paper=PAPER, shows=SHOWS)
+def build(load: LoadImages, config: Config) -> Experiment:
+    """Returns ESRGAN on large images of three channels."""
+    generator = esrgan.Generator(3, config.width, config.growth, config.blocks)
+    adversarial_rate = optax.piecewise_constant_schedule(config.lr, {config.decay: 0.5})
+    g_rate = optax.join_schedules([optax.constant_schedule(config.pretrain_lr), adversarial_rate], [config.pretrain])
+    optimizers = optax.adam(g_rate), optax.adam(adversarial_rate)
+    loss = losses.relativistic_average
+    return build_super_resolution(load, config, generator, loss, losses.l1, distance_before_activation, optimizers)

@@ -204,6 +204,7 @@ def load_facades(split: str, size: int) -> tuple[Dataset, Dataset]:
 
 
 FACADES = Config(size=64, levels=6, width=24, halvings=2, dropouts=2, batch_size=4, steps=6_000, flip=True, jitter=8)
+FACADES_128 = dataclasses.replace(FACADES, size=128, levels=7, width=32, halvings=3, dropouts=3, jitter=15)
 # Section 6.2, and the authors' script for facades: 200 epochs of 400 pairs in batches of one.
 FACADES_256 = Config(
     size=256, levels=8, width=64, halvings=3, dropouts=3, batch_size=1, steps=80_000, flip=True, jitter=30
@@ -215,7 +216,11 @@ def build_facades(config: Config) -> Experiment:
     return build_on(load_facades, config, (3, 3))
 
 
-for _name, _config, _hardware in (("facades", FACADES, CPU), ("facades256", FACADES_256, "1 GPU")):
+for _name, _config, _hardware in (
+    ("facades", FACADES, CPU),
+    ("facades128", FACADES_128, CPU),
+    ("facades256", FACADES_256, "1 GPU"),
+):
     register(
         f"pix2pix/{_name}",
         _config,
@@ -263,7 +268,7 @@ def build_own(config: OwnConfig) -> Experiment:
             pair = load_side_by_side(x, side, config.direction, channels)
         else:
             features = ("input_image", "target_image")[:: 1 if config.direction == "AtoB" else -1]
-            pair = tuple(datasets.load_tfds(config.data_x, size=side, feature=feature) for feature in features)
+            pair = tuple(datasets.load_or_open_tfds(config.data_x, size=side, feature=feature) for feature in features)
         return hold_out(pair[0], split), hold_out(pair[1], split)
 
     return build_on(load, config, channels)

@@ -15,9 +15,13 @@ pixels to 32x32 with narrower networks, which suit a CPU.
 
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
 import optax
 from jax import Array
 
@@ -30,18 +34,18 @@ from jaxgan.data.folders import find_folder, load_folder
 from jaxgan.data.pairs import hold_out
 from jaxgan.data.resolution import enlarge, low_high_resolution
 from jaxgan.evaluate import classifier, paired
+from jaxgan.evaluate.super_resolution import EVALUATOR, FACTOR, fidelity, inner_luma
 from jaxgan.networks import srgan
 from jaxgan.runs import translation
-from jaxgan.runs.registry import register
+from jaxgan.runs.registry import CPU, register
 from jaxgan.runs.translation import HeldOut, Translations, require_shape
 from jaxgan.settings import setting
 from jaxgan.training import experiment
 from jaxgan.training.experiment import Experiment
+from jaxgan.training.sampling import chunk_size
 
 PAPER = "Ledig et al. 2017, arXiv 1609.04802"
 SHOWS = "super-resolution by 4: pixels first, then features and a discriminator"
-FACTOR = 4
-BORDER = 4  # pixels at each side that PSNR and SSIM leave out, as in the paper
 FEATURE_LAYERS = 3  # convolutions of the classifier of 32 x 32 pixels
 
 PixelLoss = Callable[[Array, Array], Array]
@@ -155,7 +159,7 @@ def feature_network(size: int, channels: int) -> Network:
     return Network("features", module, (input_spec(size, size, channels),), convolutional=True, pretrained=load)
 
 
-LoadImages = Callable[[str], ImageData]  # "train" or "test" -> large images
+LoadImages = Callable[[Any, str], ImageData]  # (config, "train" or "test") -> large images
 
 
 def build_super_resolution(
@@ -180,14 +184,12 @@ def build_super_resolution(
     """
     size, small = config.size, config.size // FACTOR
     network = functools.partial(Network, convolutional=True)
+    features = feature_network(size, 3)
+    d_module = srgan.Discriminator(config.width, config.stages, config.units)
     game = super_resolution(
         network("generator", generator, (input_spec(small, small, 3),)),
-        network(
-            "discriminator",
-            srgan.Discriminator(config.width, config.stages, config.units),
-            (input_spec(size, size, 3),),
-        ),
-        feature_network(size, 3),
+        network("discriminator", d_module, (input_spec(size, size, 3),)),
+        features,
         optimizers=optimizers,
         loss=loss,
         pixel_loss=pixel_loss,
@@ -196,35 +198,53 @@ def build_super_resolution(
         pretrain=config.pretrain,
     )
 
-    def load_pair(split: str) -> tuple[Dataset, Dataset]:
-        large = load(split).in_memory()
+    def load_pair(split: str) -> tuple[ImageData, ImageData]:
+        large = load(config, split)
         return low_high_resolution(require_shape(large, (*large.shape[:2], 3), "use colour images"), FACTOR)
 
     source = sources.paired(lambda: load_pair("train"), config.batch_size, config.flip, crop=small)
-    held_out = HeldOut(lambda: load_pair("test"), (small, small, 3))
+    held_out = HeldOut(lambda: tuple(data.in_memory() for data in load_pair("test")), (small, small, 3))
     return translation.experiment(
         game,
         game.networks[0],
         source,
         held_out,
-        measure=measure,
-        evaluator=f"Y channel without {BORDER} pixels at each side",
-        data=load,
+        measure=functools.partial(measure, features),
+        evaluator=EVALUATOR,
+        data=functools.partial(load, config),
         preview=lambda t: [t.inputs, enlarge(t.inputs, FACTOR), t.outputs, t.truth],
     )
 
 
-def measure(translations: Translations) -> dict[str, float]:
-    """Returns PSNR and SSIM of the Y channel, those of bicubic enlargement, and sharpness relative to the truth."""
-    y = lambda images: paired.luma(images)[:, BORDER:-BORDER, BORDER:-BORDER]
-    truth, bicubic = y(translations.truth), y(enlarge(translations.inputs, FACTOR))
-    values = {}
-    for name, images in (("", y(translations.outputs)), ("bicubic_", bicubic)):
-        values[f"{name}psnr"] = float(paired.psnr(images, truth).mean())
-        values[f"{name}ssim"] = float(paired.ssim(images, truth).mean())
-        energies = paired.high_frequency_energy(images), paired.high_frequency_energy(truth)
-        values[f"{name}sharpness"] = energies[0] / energies[1]
+def measure(features: Network, translations: Translations) -> dict[str, float]:
+    """Returns metrics of the outputs, and with the prefix `bicubic_` those of bicubic enlargement.
+
+    Beside PSNR and SSIM these are `sharpness`, the mean square of the differences of adjacent pixels relative to that
+    of the truth, and `classifier_distance`, the squared distance of the classifier's last feature maps to those of the
+    truth, relative to their squared norm. The latter is no published perceptual measure: the training minimises it.
+    """
+    params = translations.state.params[features.name]
+    maps = lambda images: last_feature_maps(features.module, params, images)
+    energy = lambda images: paired.high_frequency_energy(inner_luma(images))
+    truth, values = translations.truth, {}
+    true_maps = maps(truth)
+    for prefix, images in (("", translations.outputs), ("bicubic_", enlarge(translations.inputs, FACTOR))):
+        scores = fidelity(images, truth) | {"sharpness": energy(images) / energy(truth)}
+        scores["classifier_distance"] = float(np.sum((maps(images) - true_maps) ** 2) / np.sum(true_maps**2))
+        values |= {f"{prefix}{name}": value for name, value in scores.items()}
     return values
+
+
+def last_feature_maps(module: nn.Module, params: Params, images: np.ndarray) -> np.ndarray:
+    """Returns the last feature maps, after the activation, of images uint8 [N, H, W, C], float32."""
+    n = chunk_size(images.shape[1:])
+    chunks = [_last_feature_maps(module, params, images[start : start + n]) for start in range(0, len(images), n)]
+    return np.concatenate(jax.device_get(chunks))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _last_feature_maps(module: nn.Module, params: Params, images: Array) -> Array:
+    return nn.relu(module.apply({"params": params}, images.astype(jnp.float32) / 127.5 - 1.0)[-1])
 
 
 def adam_pair(config: Config) -> tuple[optax.GradientTransformation, optax.GradientTransformation]:
@@ -233,33 +253,9 @@ def adam_pair(config: Config) -> tuple[optax.GradientTransformation, optax.Gradi
     return optax.adam(rate(config.pretrain + config.decay)), optax.adam(rate(config.decay))
 
 
-def build(load: LoadImages, config: Config) -> Experiment:
-    """Returns SRGAN on large images of three channels."""
-    generator = srgan.Generator(3, config.width, config.blocks)
-    optimizers = adam_pair(config)
-    return build_super_resolution(
-        load, config, generator, losses.non_saturating, losses.l2, activated_distance, optimizers
-    )
-
-
-def load_cifar10(split: str) -> Dataset:
+def load_cifar10(config: Config, split: str) -> Dataset:
     """Returns the training images, or the first 1,000 test images, of CIFAR-10."""
     return datasets.load_tfds("cifar10", "train" if split == "train" else "test[:1000]")
-
-
-@register(
-    "srgan/cifar10",
-    Config(),
-    paper=PAPER,
-    dataset="50,000 colour images, 8x8 to 32x32",
-    shows=SHOWS,
-    task="translation",
-    minutes=None,
-    test_settings={"width": 4, "blocks": 1, "units": 8, "pretrain": 1},
-)
-def build_cifar10(config: Config) -> Experiment:
-    """The first 1,000 test images are shown and measured."""
-    return build(load_cifar10, config)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -268,6 +264,50 @@ class OwnConfig(Config):
 
     data: str = setting("photographs", "a folder of images, or the name of a TFDS data set")
     image_size: int = setting(256, "side in pixels that images are resized to, before they are cropped to `size`")
+
+
+def load_own(config: OwnConfig, split: str) -> ImageData:
+    """Returns the user's images for training, or every tenth of them."""
+    if folder := find_folder(config.data):
+        return hold_out(load_folder(folder, config.image_size)[0], split)
+    return hold_out(datasets.open_tfds(config.data, size=config.image_size), split)
+
+
+Build = Callable[[LoadImages, Any], Experiment]
+
+
+def register_on(
+    method: str,
+    cifar10: Config,
+    own: OwnConfig,
+    *,
+    paper: str,
+    shows: str,
+    test_settings: Mapping[str, Any] | None = None,
+) -> Callable[[Build], Build]:
+    """Returns a decorator that registers `build(load, config)` as METHOD/cifar10, and as METHOD/own with `own`."""
+    own_data = f"your photographs, {own.size // FACTOR}x{own.size // FACTOR} to {own.size}x{own.size}"
+    experiments = (
+        ("cifar10", cifar10, load_cifar10, "50,000 colour images, 8x8 to 32x32", CPU),
+        ("own", own, load_own, own_data, "1 GPU"),
+    )
+
+    def add(build: Build) -> Build:
+        for name, config, load, dataset, hardware in experiments:
+            register(
+                f"{method}/{name}",
+                config,
+                paper=paper,
+                dataset=dataset,
+                shows=shows,
+                task="translation",
+                minutes=None,
+                hardware=hardware,
+                test_settings=test_settings,
+            )(functools.partial(build, load))
+        return build
+
+    return add
 
 
 # Sections 3.2 and 3.3, with 10^5 instead of 10^6 steps of pretraining.
@@ -285,23 +325,18 @@ OWN = OwnConfig(
 )
 
 
-def load_own(config: OwnConfig, split: str) -> ImageData:
-    """Returns the user's images for training, or every tenth of them."""
-    if folder := find_folder(config.data):
-        return hold_out(load_folder(folder, config.image_size)[0], split)
-    return hold_out(datasets.open_tfds(config.data, size=config.image_size), split)
-
-
-@register(
-    "srgan/own",
+@register_on(
+    "srgan",
+    Config(),
     OWN,
     paper=PAPER,
-    dataset="your photographs, 24x24 to 96x96",
     shows=SHOWS,
-    task="translation",
-    minutes=None,
-    hardware="1 GPU",
+    test_settings={"width": 4, "blocks": 1, "units": 8, "pretrain": 1},
 )
-def build_own(config: OwnConfig) -> Experiment:
-    """The paper's networks and settings."""
-    return build(functools.partial(load_own, config), config)
+def build(load: LoadImages, config: Config) -> Experiment:
+    """Returns SRGAN on large images of three channels."""
+    generator = srgan.Generator(3, config.width, config.blocks)
+    optimizers = adam_pair(config)
+    return build_super_resolution(
+        load, config, generator, losses.non_saturating, losses.l2, activated_distance, optimizers
+    )

@@ -55,12 +55,12 @@ def is_represented(name: str) -> bool:
 
 
 TESTED = [n for n in NAMES if not is_represented(n)]
-LARGE_DATA = ("mnist", "mnist_inverted", "cifar10", "stacked_mnist", "own", "facades", "facades256", "horse2zebra")
-LARGE_DATA += ("text", "moving_digits")
+LARGE_DATA = ("mnist", "mnist_inverted", "cifar10", "stacked_mnist", "own", "facades", "facades128", "facades256")
+LARGE_DATA += ("horse2zebra", "text", "moving_digits")
 LARGE = [n for n in NAMES if n.split("/")[1] in LARGE_DATA]
 SMALL = [n for n in TESTED if n not in LARGE]
 # Networks of the papers that take minutes to trace; only their shapes are checked.
-FULL_SIZE = ("pix2pix/facades256", "cyclegan/horse2zebra", "srgan/own", "esrgan/own")
+FULL_SIZE = ("pix2pix/facades128", "pix2pix/facades256", "cyclegan/horse2zebra", "srgan/own", "esrgan/own")
 # Every method and every testbed at least once.
 EACH_METHOD = [n for n in SMALL if n.split("/")[0] not in METHODS[:-1] or n.endswith("/ring")]
 EACH_STRUCTURE = one_of_each_structure(SMALL)

@@ -9,8 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from helpers import first_window_data, short_run
+from PIL import Image
 
-from jaxgan.data import datasets, sources, streams
+from jaxgan.data import datasets, folders, pairs, resolution, sources, streams
 from jaxgan.data.datasets import Dataset
 from jaxgan.data.streams import Window, WindowData
 from jaxgan.errors import UserError
@@ -103,6 +104,53 @@ def test_several_sources_are_streamed_at_once(start_streaming, key):
     chex.assert_trees_all_equal(streamed, from_memory, strict=True)
     assert streamed[0]["x"].shape == (BATCH, 8, 8, 1)
     assert streamed[0]["y"].shape == (BATCH, 5, 5, 3)
+
+
+@pytest.fixture
+def pair_folders(tmp_path, monkeypatch):
+    """Two folders "x" and "y" with 12 images of the same names, and a folder "xy" with both side by side."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    images = np.random.default_rng(0).integers(0, 256, [12, 20, 44, 3], np.uint8)
+    for n, image in enumerate(images):
+        for folder, part in (("x", image[:, :22]), ("y", image[:, 22:]), ("xy", image)):
+            (tmp_path / folder / f"class{n % 2}").mkdir(parents=True, exist_ok=True)
+            Image.fromarray(part).save(tmp_path / folder / f"class{n % 2}" / f"{n}.png")
+    (tmp_path / "x" / "class0" / "notes.txt").write_text("no image")
+    return tmp_path
+
+
+def test_images_in_folders_that_are_read_when_needed_equal_those_in_memory(start_streaming, pair_folders):
+    root = pair_folders
+
+    def load() -> dict[str, datasets.ImageData]:
+        folder, notes = folders.load_folder(root / "x", 16)
+        pair = pairs.load_paired_folders(root / "y", root / "x", 16, channels=(1, 3))
+        halves = pairs.load_side_by_side(root / "xy", 16, "BtoA")
+        assert list(notes.left_out) == ["class0/notes.txt"]
+        return {"folder": folder, "y": pair[0], "x": pair[1], "right": halves[0], "left": halves[1]}
+
+    from_memory = load()
+    start_streaming()
+    for _ in range(2):  # The second time with a cached list of files.
+        for name, data in load().items():
+            assert (type(data), type(from_memory[name])) == (datasets.DiskDataset, Dataset)
+            assert (data.shape, data.classes) == (from_memory[name].shape, from_memory[name].classes)
+            rows = np.array([3, 0, 11, 3])
+            chex.assert_trees_all_equal(data.read(rows), from_memory[name].read(rows))
+    chex.assert_trees_all_equal(data.in_memory().images, from_memory["left"].images)
+    Image.new("RGB", (20, 18)).save(root / "y" / "class0" / "0.png")
+    with pytest.raises(UserError, match="the images of the pair class0/0 have unequal sizes, 20 x 18 and 22 x 20"):
+        pairs.load_paired_folders(root / "y", root / "x", 16)
+
+
+def test_streamed_super_resolution_equals_that_from_memory(start_streaming, pair_folders, key):
+    load = lambda: pairs.hold_out(folders.load_folder(pair_folders / "x", 16)[0], "train")
+    source = sources.paired(lambda: resolution.low_high_resolution(load(), 4), BATCH, flip=True, crop=3)
+    from_memory = consecutive_batches(source, key, 0, 3)
+    start_streaming()
+    streamed = consecutive_batches(source, key, 0, 3)
+    chex.assert_trees_all_equal(streamed, from_memory, strict=True)
+    assert (streamed[0]["x"].shape, streamed[0]["y"].shape) == ((BATCH, 3, 3, 3), (BATCH, 12, 12, 3))
 
 
 @pytest.mark.parametrize(("count", "mode"), [(1, "shard_map"), (4, "shard_map"), (4, "pmap")])

@@ -14,14 +14,14 @@ from numpy.testing import assert_allclose
 from PIL import Image
 
 import jaxgan
-from experiments import cyclegan, esrgan, pix2pix, srgan
+from experiments import cyclegan, cyclegan_images, esrgan, pix2pix, srgan
 from jaxgan.cli.main import main
-from jaxgan.core import image_pool
 from jaxgan.core.game import Network, init_state, input_spec
 from jaxgan.core.update import make_update
 from jaxgan.data import resolution, shapes
 from jaxgan.data.datasets import Dataset
 from jaxgan.errors import UserError
+from jaxgan.reports import run_report
 from jaxgan.runs import registry
 from jaxgan.runs.run import train_entry
 from jaxgan.training.devices import Devices
@@ -83,8 +83,7 @@ def test_the_losses_of_cyclegan_equal_their_closed_forms(pair, key):
     """G(x) = 2 x, F(y) = 3 y, so that both cycles multiply by 6; logits are the pixels themselves."""
     networks = (affine("G", 2.0), affine("F", 3.0)), (affine("Dy", 1.0, logits=True), affine("Dx", 1.0, logits=True))
     options = {"adversarial": 0.7, "cycle": 10.0, "backward_cycle": 4.0, "identity": 5.0}
-    pools = {name: image_pool.empty(3, 4, 4, 1) for name in ("Dy", "Dx")}
-    scalars = run_phases(sgd_game(cyclegan.cycle_gan, *networks, pools=pools, **options), pair, key)
+    scalars = run_phases(sgd_game(cyclegan.cycle_gan, *networks, pool=3, **options), pair, key)
     x, y = (np.float64(pair[name]) for name in "xy")
     fooling = ((2 * x - 1) ** 2).mean() + ((3 * y - 1) ** 2).mean()
     size = lambda t: np.abs(t).mean()
@@ -104,7 +103,7 @@ def test_super_resolution_trains_on_pixels_and_then_against_a_discriminator(modu
         settings["growth"] = 2
     config = module.Config(**settings, **PERIODS)
     monkeypatch.setattr(srgan, "FEATURE_LAYERS", 1)
-    experiment = module.build(lambda split: Dataset("noise", IMAGES), config)
+    experiment = module.build(lambda config, split: Dataset("noise", IMAGES), config)
     game = experiment.game
     features = dataclasses.replace(game.networks[2], pretrained=lambda: jax.tree.map(np.float32, loaded))
     loaded = {"Conv_0": {"kernel": np.full([4, 4, 3, 32], 0.1), "bias": np.zeros(32)}}
@@ -180,6 +179,8 @@ def test_what_cannot_be_translated_is_refused_in_a_sentence(run):
         run.translate(np.zeros([1, 8, 8, 3], np.uint8))
     with pytest.raises(UserError, match="one direction; leave out --backward"):
         run.translate(np.zeros([1, 8, 8, 1], np.uint8), backward=True)
+    with pytest.raises(UserError, match="one direction; leave out --backward"):
+        run.sample(1, backward=True)
     for name, source in (("dcgan/digits", "noise"), ("cgan/digits", "labels and noise")):
         entry = registry.get(name)
         other = dataclasses.replace(run, entry=entry, experiment=entry.build(entry.config))
@@ -225,7 +226,7 @@ def test_errors_of_translate_come_before_anything_is_compiled(run, tmp_path, cap
 def test_cyclegan_translates_in_both_directions_and_measures_the_cycle(tmp_path, monkeypatch):
     rng = np.random.default_rng(0)
     images = {name: rng.integers(0, 256, [20, 8, 8, 1], np.uint8) for name in "xy"}
-    monkeypatch.setattr(cyclegan, "load_domain", lambda data, *_: Dataset(data, images[data]))
+    monkeypatch.setattr(cyclegan_images, "load_domain", lambda data, *_: Dataset(data, images[data]))
     entry = registry.get("cyclegan/own")
     settings = {"size": 8, "width": 4, "blocks": 1, "halvings": 1, "batch_size": 4, "jitter": 0, "channels": 1}
     run = train_entry(entry, dataclasses.replace(entry.config, **settings, **PERIODS), tmp_path, Devices.all(1))
@@ -237,16 +238,25 @@ def test_cyclegan_translates_in_both_directions_and_measures_the_cycle(tmp_path,
         assert_allclose(outputs, expected, atol=0.51)
     cycle = np.abs(np.int32(run.translate(there, backward=True)) - x).mean()
     assert_allclose(jaxgan.load(tmp_path).evaluate()["eval/cycle"], cycle, rtol=0.02)
+    np.testing.assert_array_equal(run.sample(2, backward=True), back[:2])
+    for suffix, experiment in (("", run.experiment), ("-backward", run.experiment.backward)):
+        with Image.open(tmp_path / "samples" / f"00000002{suffix}.png") as preview:
+            shown = run.sample(experiment.preview_count, backward=bool(suffix))
+            np.testing.assert_array_equal(preview, experiment.output.draw(shown))
+    ((step, tags),) = run_report._previews(tmp_path / "samples")
+    assert (step, tags.count("<img")) == (2, 2)
+    assert main(["sample", str(tmp_path), "--backward", "--n", "2", "--out", str(tmp_path / "y.npz")]) == 0
+    np.testing.assert_array_equal(np.load(tmp_path / "y.npz")["samples"], back[:2])
 
 
 def test_a_domain_may_be_a_folder_or_part_of_a_tfds_data_set(tmp_path, monkeypatch):
     calls = []
     data = Dataset("data", np.zeros([20, 8, 8, 3], np.uint8))
-    monkeypatch.setattr(cyclegan.datasets, "open_tfds", lambda *args, **options: calls.append(args) or data)
-    monkeypatch.setattr(cyclegan, "load_folder", lambda *args: (calls.append(args) or data, {}))
-    assert len(cyclegan.load_domain("cycle_gan/horse2zebra:trainA", 8, 3, "train")) == 18
-    assert len(cyclegan.load_domain("mnist", 8, 3, "test")) == 2
-    assert len(cyclegan.load_domain(str(tmp_path), 8, 3, "test")) == 2
+    monkeypatch.setattr(cyclegan_images.datasets, "open_tfds", lambda *args, **options: calls.append(args) or data)
+    monkeypatch.setattr(cyclegan_images, "load_folder", lambda *args: (calls.append(args) or data, {}))
+    assert len(cyclegan_images.load_domain("cycle_gan/horse2zebra:trainA", 8, 3, "train")) == 18
+    assert len(cyclegan_images.load_domain("mnist", 8, 3, "test")) == 2
+    assert len(cyclegan_images.load_domain(str(tmp_path), 8, 3, "test")) == 2
     assert calls == [("cycle_gan/horse2zebra", "trainA"), ("mnist", "train"), (tmp_path, 8, 3)]
     with pytest.raises(UserError, match="has images of 8 x 8 x 3, and the networks take 8 x 8 x 1"):
-        cyclegan.require_shape(data, (8, 8, 1), "choose other --channels")
+        cyclegan_images.require_shape(data, (8, 8, 1), "choose other --channels")

@@ -7,14 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from experiments.cyclegan import MMD_STD, PAPER, bars, cloud, digit_classifier, sample_points
+from experiments.cyclegan import MMD_STD, PAPER, bars, cloud, sample_points
+from experiments.cyclegan_images import digit_classifier
 from jaxgan.evaluate.kernel import mmd
 from jaxgan.evaluate.paired import mean_absolute_error
 from jaxgan.render import plots
 from jaxgan.reports.figures import Claim, Figure, Numbers, Runs, register, run_spec
 from jaxgan.training.metric_log import summarise_seeds
 
-IMAGE_STEPS = 1_000
+IMAGE_STEPS = 800
 SHOWN = 8
 LOSSES = {  # Table 5
     "full": {},
@@ -90,7 +91,11 @@ def toy() -> Figure:
     minutes=None,
 )
 def table5() -> Figure:
-    """Five losses. A classifier of MNIST judges G(x) on its negative, and F(y) as it is."""
+    """Five losses. A classifier of MNIST judges G(x) on its negative, and F(y) as it is.
+
+    Training is reduced to 800 steps of 8 images per domain, at five times the paper's learning rate, so that it takes 8
+    minutes on one CPU core.
+    """
 
     def measure(runs: Runs) -> Numbers:
         numbers: dict[str, Any] = {}
@@ -115,7 +120,7 @@ def table5() -> Figure:
         return plots.image_columns({name: numbers[name] for name in ("x", *LOSSES)}, titles)
 
     half = IMAGE_STEPS // 2
-    spec = lambda settings: run_spec("cyclegan/mnist_inverted", IMAGE_STEPS, hold=half, decay=half, **settings)
+    spec = lambda settings: run_spec("cyclegan/mnist_inverted", IMAGE_STEPS, lr=1e-3, hold=half, decay=half, **settings)
     return Figure(
         runs={label: spec(settings) for label, settings in LOSSES.items()},
         measure=measure,

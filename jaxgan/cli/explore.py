@@ -116,7 +116,5 @@ class Data(Settings):
                 raise UserError(f"give the --size that the images of {path} are cropped and resized to, such as 64")
             return load_folder(path, self.size, self.channels, self.refuse)
         prepare_tfds(self.name, self.data_dir)
-        dataset = datasets.open_tfds(
-            self.name, self.split, size=self.size, feature=self.feature, directory=self.data_dir
-        )
-        return (dataset.in_memory() if datasets.fits_in_memory(dataset) else dataset), FileNotes({}, {})
+        options = {"size": self.size, "feature": self.feature, "directory": self.data_dir}
+        return datasets.load_or_open_tfds(self.name, self.split, **options), FileNotes({}, {})

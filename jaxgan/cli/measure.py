@@ -126,6 +126,7 @@ class Sample(SampleSettings):
     truncate: float | None = None  # draw entries of normal latents again that are beyond this number
     accept: float | None = None  # share of samples that the discriminator accepts, such as 0.2 (DRS)
     langevin: int = setting(0, "steps of Langevin dynamics on the latents (DDLS)", low=0)
+    backward: bool = False  # translate held-out images in the other direction, which CycleGAN learns as well
 
     def run(self, **options: Any) -> None:
         """Writes the samples; `options` are those of the experiment."""
@@ -136,6 +137,8 @@ class Sample(SampleSettings):
         check_writable(out, "--out")
         announce_folder(out)
         run = load(self.workdir)
+        if self.backward:
+            output = run.translating(backward=True).output
         labels = [self.classes[i % len(self.classes)] for i in range(self.n)] if self.classes else None
         samples = self._draw(run, labels, options)
         try:
@@ -148,7 +151,7 @@ class Sample(SampleSettings):
         from jaxgan.runs import refine
 
         chosen = {"--truncate": self.truncate, "--accept": self.accept, "--langevin": self.langevin or None}
-        chosen["--interpolate"] = self.interpolate
+        chosen |= {"--interpolate": self.interpolate, "--backward": self.backward or None}
         if len(given := [flag for flag, value in chosen.items() if value is not None]) > 1:
             raise UserError(f"{' and '.join(given)} cannot be combined; use one of them")
         where = {"seed": self.seed, "member": self.member, "labels": labels}
@@ -160,7 +163,7 @@ class Sample(SampleSettings):
             return refine.sample_langevin(run, self.n, self.langevin, **where)
         if self.interpolate is not None:
             return run.interpolate(self.n, self.interpolate, **where, **options)
-        return run.sample(self.n, self.seed, self.member, labels, **options)
+        return run.sample(self.n, self.seed, self.member, labels, backward=self.backward, **options)
 
 
 def sample_command(arguments: list[str]) -> Any:

@@ -117,7 +117,29 @@ ImageData = Dataset | DiskDataset
 
 def fits_in_memory(*datasets: ImageData) -> bool:
     """Returns whether the images of all given data sets take at most `MAX_IN_MEMORY_BYTES` together."""
-    return sum(len(data) * math.prod(data.shape) for data in datasets) <= MAX_IN_MEMORY_BYTES
+    return images_fit_in_memory(sum(len(data) * math.prod(data.shape) for data in datasets))
+
+
+def images_fit_in_memory(count: int, *shape: int) -> bool:
+    """Returns whether so many images uint8 of a shape take at most `MAX_IN_MEMORY_BYTES`."""
+    return count * math.prod(shape) <= MAX_IN_MEMORY_BYTES
+
+
+def map_images(data: ImageData, name: str, f: Callable[[np.ndarray], np.ndarray]) -> ImageData:
+    """Returns the data set, called `name`, of the images f(image uint8 [H, W, C]) -> uint8, with the same labels.
+
+    Images in memory are mapped at once, and those on disk when they are read.
+    """
+    if isinstance(data, Dataset):
+        return Dataset(name, np.stack([f(image) for image in data.images]), data.labels, data.classes)
+
+    def read_records(indices: np.ndarray) -> tuple[list[np.ndarray], list[int]]:
+        images, labels = data.read_records(indices)
+        return [f(image) for image in images], labels
+
+    shape = f(np.zeros(data.shape, np.uint8)).shape
+    in_memory = lambda: map_images(data.in_memory(), name, f)
+    return DiskDataset(name, shape, data.classes, len(data), read_records, in_memory)
 
 
 def describe(data: ImageData) -> dict[str, Any]:
@@ -189,6 +211,15 @@ def load_tfds(
         return Dataset(records.name, np.concatenate(images), labels, records.classes), None
 
     return cached_dataset(_full_name(folder, name, split, feature), [files, size], read_all)[0]
+
+
+def load_or_open_tfds(name: str, split: str = "train", **options: Any) -> ImageData:
+    """Returns a split in memory if it fits, as by `load_tfds`, and otherwise on disk, as by `open_tfds`.
+
+    Takes the arguments of both.
+    """
+    data = open_tfds(name, split, **options)
+    return data.in_memory() if fits_in_memory(data) else data
 
 
 def open_tfds(

@@ -5,7 +5,7 @@ import os
 import re
 import stat
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -13,8 +13,10 @@ import numpy as np
 from PIL import ExifTags, Image
 from tqdm import tqdm
 
-from jaxgan.data.datasets import Dataset, cached_dataset, crop_and_resize
+from jaxgan.data import datasets
+from jaxgan.data.datasets import Dataset, DiskDataset, ImageData, cached_dataset, crop_and_resize
 from jaxgan.errors import UserError, first_line
+from jaxgan.io import cache
 from jaxgan.settings import Settings, check_values, setting
 
 # Suffixes by Pillow's names of formats. MPO is what cameras write: a JPEG followed by previews or a second view.
@@ -73,13 +75,16 @@ class FolderSettings(Settings):
     channels: Literal[1, 3] = setting(3, "channels of the images, 1 (grey) or 3 (RGB)")
 
 
-def load_folder(path: Path, size: int, channels: int = 3, strict: bool = False) -> tuple[Dataset, FileNotes]:
-    """Returns the images below a folder, cropped and resized to size x size. The result is cached on disk.
+def load_folder(path: Path, size: int, channels: int = 3, strict: bool = False) -> tuple[ImageData, FileNotes]:
+    """Returns the images below a folder, cropped and resized to size x size.
 
     Images are turned as their EXIF orientation says. Those of 16 bits are scaled to 8, transparent ones are shown over
     white, and of files with several pictures the first is taken. What is no file, no image, damaged, named with the
     suffix of another format, smaller than `size`, or of a type that cannot be converted faithfully is left out. Hidden
     files and folders are ignored.
+
+    Images that fit in memory are cached on disk. Of others only the list of usable files is cached, for which each file
+    is read once.
 
     Args:
         path: A folder. If it has several subfolders with images, these are the classes, in alphabetical order.
@@ -97,36 +102,80 @@ def load_folder(path: Path, size: int, channels: int = 3, strict: bool = False) 
     check_values(FolderSettings, size=size, channels=channels)
     entries = sorted(_walk(path), key=lambda entry: Path(entry.file))
     files = [(entry.name, entry.reason, entry.size, entry.modified) for entry in entries]
-    name = f"{path.name}:{size}x{size}"
+    name, key = f"{path.name}:{size}x{size}", [str(path.resolve()), files]
 
     def read_all() -> tuple[Dataset, list[dict]]:
-        images, labels, notes = [], [], FileNotes({}, {})
-        for entry in tqdm(entries, desc=f"reading {path}", disable=None):
-            image, changes = (entry.reason, []) if entry.reason else _read(path / entry.file, size, channels)
-            if isinstance(image, str):
-                notes.left_out[entry.name] = image
-                continue
-            if changes:
-                notes.changed[entry.name] = changes
-            images.append(image)
-            parts = Path(entry.name).parts
-            labels.append(parts[0] if len(parts) > 1 else "")
-        if not images:
-            raise UserError(f"{path} has no usable image{_summary(notes)}")
-        classes = tuple(sorted(set(labels)))
-        class_indices = np.array([classes.index(x) for x in labels], np.int32) if len(classes) > 1 else None
-        if class_indices is not None and "" in classes:
-            raise UserError(
-                f"{path} has images both in subfolders and outside of them; move all of them into subfolders"
-            )
-        dataset = Dataset(name, np.stack(images), class_indices, classes if class_indices is not None else ())
-        return dataset, list(notes)
+        images = []
+        usable, notes = _find_usable(path, entries, size, channels, images.append)
+        return Dataset(name, np.stack(images), usable.labels, usable.classes), list(notes)
 
-    dataset, notes = cached_dataset(f"{name}x{channels}", [str(path.resolve()), files], read_all)
+    def in_memory() -> tuple[Dataset, list[dict]]:
+        return cached_dataset(f"{name}x{channels}", key, read_all)
+
+    if datasets.images_fit_in_memory(len(entries), size, size, channels):
+        data, notes = in_memory()
+    else:
+        usable, notes = _cached_usable(f"{name}x{channels}:files", key, path, entries, size, channels)
+
+        def read_records(indices: np.ndarray) -> tuple[list[np.ndarray], list[int]]:
+            rows = [entries[usable.rows[i]] for i in indices]
+            images = [crop_and_resize(read_pixels(path / entry.file, channels), size) for entry in rows]
+            return images, [0] * len(indices) if usable.labels is None else usable.labels[indices].tolist()
+
+        shape, load = (size, size, channels), lambda: in_memory()[0]
+        data = DiskDataset(name, shape, usable.classes, len(usable.rows), read_records, load)
     notes = FileNotes(*notes)
     if notes.left_out and strict:
         raise UserError(f"{len(notes.left_out)} files of {path} are not usable{_summary(notes)}")
-    return dataset, notes
+    return data, notes
+
+
+class _Usable(NamedTuple):
+    """The usable files of a folder."""
+
+    rows: np.ndarray  # int [N], their indices in the list of entries
+    labels: np.ndarray | None  # int32 [N]
+    classes: tuple[str, ...]
+
+
+def _find_usable(
+    path: Path, entries: list["_Entry"], size: int, channels: int, keep: Callable[[np.ndarray], None]
+) -> tuple[_Usable, FileNotes]:
+    """Reads all files, and calls `keep` with each usable image. Raises UserError as `load_folder` does."""
+    rows, labels, notes = [], [], FileNotes({}, {})
+    for row, entry in enumerate(tqdm(entries, desc=f"reading {path}", disable=None)):
+        image, changes = (entry.reason, []) if entry.reason else _read(path / entry.file, size, channels)
+        if isinstance(image, str):
+            notes.left_out[entry.name] = image
+            continue
+        if changes:
+            notes.changed[entry.name] = changes
+        keep(image)
+        rows.append(row)
+        parts = Path(entry.name).parts
+        labels.append(parts[0] if len(parts) > 1 else "")
+    if not rows:
+        raise UserError(f"{path} has no usable image{_summary(notes)}")
+    classes = tuple(sorted(set(labels)))
+    if len(classes) == 1:
+        return _Usable(np.array(rows), None, ()), notes
+    if "" in classes:
+        raise UserError(f"{path} has images both in subfolders and outside of them; move all of them into subfolders")
+    return _Usable(np.array(rows), np.array([classes.index(x) for x in labels], np.int32), classes), notes
+
+
+def _cached_usable(
+    name: str, key: list, path: Path, entries: list["_Entry"], size: int, channels: int
+) -> tuple[_Usable, list[dict]]:
+    """Memoises `_find_usable` on disk, without the images."""
+
+    def make() -> tuple[dict[str, np.ndarray], list]:
+        usable, notes = _find_usable(path, entries, size, channels, lambda image: None)
+        labels = {} if usable.labels is None else {"labels": usable.labels}
+        return {"rows": usable.rows, **labels}, [usable.classes, list(notes)]
+
+    arrays, (classes, notes) = cache.memoise("data", name, key, make)
+    return _Usable(arrays["rows"], arrays.get("labels"), tuple(classes)), notes
 
 
 def find_folder(name: str) -> Path | None:

@@ -7,9 +7,11 @@ from typing import Literal
 import numpy as np
 from tqdm import tqdm
 
+from jaxgan.data import datasets
 from jaxgan.data.datasets import Dataset, DiskDataset, ImageData, cached_dataset, crop_and_resize
 from jaxgan.data.folders import SUFFIXES, read_pixels
 from jaxgan.errors import UserError
+from jaxgan.io import cache
 
 Direction = Literal["AtoB", "BtoA"]  # left to right, or right to left
 Pair = tuple[np.ndarray, np.ndarray]
@@ -17,11 +19,11 @@ HOLD_OUT_EVERY = 10  # Every tenth image of data without a test split is held ou
 MAX_HELD_OUT = 1_000  # but not more than this.
 
 
-def load_paired_folders(x: Path, y: Path, size: int, channels: tuple[int, int] = (3, 3)) -> tuple[Dataset, Dataset]:
+def load_paired_folders(x: Path, y: Path, size: int, channels: tuple[int, int] = (3, 3)) -> tuple[ImageData, ImageData]:
     """Returns the images of two folders as two data sets, in which equal indices are files of the same name.
 
     Names are compared without their suffixes and with their subfolders. All images are cropped to the largest centred
-    square and resized to size x size. The result is cached on disk.
+    square and resized to size x size. Images that fit in memory are cached on disk, and others stay in their files.
 
     Args:
         x: Folder of the inputs.
@@ -49,12 +51,12 @@ def load_paired_folders(x: Path, y: Path, size: int, channels: tuple[int, int] =
         return pair
 
     paths = [by_name[name] for by_name in files for name in names]
-    return _load(f"{x.name}+{y.name}", paths, names, read, size, [str(x.resolve()), str(y.resolve()), *channels])
+    return _load(f"{x.name}+{y.name}", paths, names, read, size, channels, [str(x.resolve()), str(y.resolve())])
 
 
 def load_side_by_side(
     folder: Path, size: int, direction: Direction = "AtoB", channels: tuple[int, int] = (3, 3)
-) -> tuple[Dataset, Dataset]:
+) -> tuple[ImageData, ImageData]:
     """Returns the two halves of the images of a folder as two data sets, as pix2pix distributes its data.
 
     Args:
@@ -63,7 +65,7 @@ def load_side_by_side(
         direction: Which half is the input: A for "AtoB".
         channels: 1 (grey) or 3 (RGB), of inputs and targets.
 
-    Raises UserError for a damaged file, and for one of odd width. The result is cached on disk.
+    Raises UserError for a damaged file, and for one of odd width.
     """
     files = _image_files(folder)
 
@@ -77,8 +79,8 @@ def load_side_by_side(
             halves.append(image[:, side * width // 2 : (side + 1) * width // 2])
         return halves[0], halves[1]
 
-    key = [str(folder.resolve()), direction, *channels]
-    return _load(f"{folder.name}:{direction}", list(files.values()), sorted(files), read, size, key)
+    key = [str(folder.resolve()), direction]
+    return _load(f"{folder.name}:{direction}", list(files.values()), sorted(files), read, size, channels, key)
 
 
 def hold_out(data: ImageData, split: str) -> ImageData:
@@ -117,19 +119,41 @@ def _image_files(folder: Path) -> dict[str, Path]:
 
 
 def _load(
-    name: str, paths: list[Path], names: list[str], read: Callable[[str], Pair], size: int, key: list
-) -> tuple[Dataset, Dataset]:
-    """Returns two data sets of the pairs that `read` returns for `names`, resized, from the cache if they are there."""
+    name: str,
+    paths: list[Path],
+    names: list[str],
+    read: Callable[[str], Pair],
+    size: int,
+    channels: tuple[int, int],
+    key: list,
+) -> tuple[ImageData, ImageData]:
+    """Returns two data sets of the pairs that `read` returns for `names`, resized.
+
+    Images that fit in memory are cached on disk. Others are only read once, to check them.
+    """
     name = f"{name}:{size}x{size}"
-    files = [(str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in paths]
+    files = [[(str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in paths], key, *channels]
+    progress = lambda: tqdm(names, desc=f"reading {name}", disable=None)
 
-    def read_side(side: int) -> Callable[[], tuple[Dataset, None]]:
+    def side(n: int) -> ImageData:
+        own_name = f"{name}:{'xy'[n]}"
+        read_one = lambda pair: crop_and_resize(read(pair)[n], size)
+
         def read_all() -> tuple[Dataset, None]:
-            bar = tqdm(names, desc=f"reading {name}", disable=None)
-            images = np.stack([crop_and_resize(read(pair)[side], size) for pair in bar])
-            return Dataset(f"{name}:{'xy'[side]}", images), None
+            return Dataset(own_name, np.stack([read_one(pair) for pair in progress()])), None
 
-        return read_all
+        in_memory = lambda: cached_dataset(own_name, files, read_all)[0]
+        if fits:
+            return in_memory()
+        read_records = lambda indices: ([read_one(names[i]) for i in indices], [0] * len(indices))
+        return DiskDataset(own_name, (size, size, channels[n]), (), len(names), read_records, in_memory)
 
-    x, y = (cached_dataset(f"{name}:{'xy'[n]}", [files, key], read_side(n))[0] for n in (0, 1))
-    return x, y
+    def check_all() -> tuple[dict[str, np.ndarray], None]:
+        for pair in progress():
+            read(pair)
+        return {}, None
+
+    fits = datasets.images_fit_in_memory(len(names), size, size, sum(channels))
+    if not fits:
+        cache.memoise("data", f"{name}:checked", files, check_all)
+    return side(0), side(1)

@@ -3,11 +3,11 @@
 import numpy as np
 from PIL import Image
 
-from jaxgan.data.datasets import Dataset
+from jaxgan.data.datasets import ImageData, map_images
 from jaxgan.errors import UserError
 
 
-def low_high_resolution(data: Dataset, factor: int) -> tuple[Dataset, Dataset]:
+def low_high_resolution(data: ImageData, factor: int) -> tuple[ImageData, ImageData]:
     """Returns the images reduced to 1 / `factor` of their size, and the original data set.
 
     The filter is Pillow's bicubic one: Keys's kernel with a = -1/2, stretched by `factor` against aliasing. Matlab's
@@ -16,7 +16,7 @@ def low_high_resolution(data: Dataset, factor: int) -> tuple[Dataset, Dataset]:
     the kernel there; on Set5 these pixels differ by up to 17 grey levels. Published PSNRs exclude such a border.
 
     Args:
-        data: Images uint8 [N, H, W, C].
+        data: Images uint8 [H, W, C]. Those on disk are reduced when they are read.
         factor: Ratio of the two resolutions.
 
     Raises UserError if height or width is not divisible by `factor`.
@@ -28,11 +28,11 @@ def low_high_resolution(data: Dataset, factor: int) -> tuple[Dataset, Dataset]:
         )
 
     def shrink(image: np.ndarray) -> np.ndarray:
-        return np.asarray(Image.fromarray(image).resize((w // factor, h // factor), Image.Resampling.BICUBIC))
+        small = Image.fromarray(image[..., 0] if c == 1 else image)
+        small = small.resize((w // factor, h // factor), Image.Resampling.BICUBIC)
+        return np.asarray(small).reshape(h // factor, w // factor, c)
 
-    small = np.stack([shrink(image[..., 0] if c == 1 else image) for image in data.images])
-    low = small.reshape(len(data), h // factor, w // factor, c)
-    return Dataset(f"{data.name}:bicubic/{factor}", low, data.labels, data.classes), data
+    return map_images(data, f"{data.name}:bicubic/{factor}", shrink), data
 
 
 def enlarge(images: np.ndarray, factor: int) -> np.ndarray:

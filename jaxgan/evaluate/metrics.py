@@ -15,6 +15,7 @@ from jaxgan.evaluate.modes import kl_divergence
 from jaxgan.evaluate.neighbours import expected_coverage, prdc
 from jaxgan.evaluate.reference import LoadSplit, ReferenceSet, subset_indices
 from jaxgan.evaluate.samples import EvaluatedSamples, MetricResult, require_enough
+from jaxgan.evaluate.super_resolution import set5
 from jaxgan.training.experiment import Evaluation
 
 K = 5  # neighbours in precision, recall, density and coverage
@@ -233,6 +234,7 @@ METRICS: dict[str, Metric] = {
     "clean_fid": clean_fid,
     "fd_dinov2": fd_dinov2,
     "prdc_inception": inception_precision_recall,
+    "set5": set5,
 }
 
 PIXEL_METRICS = ("neighbours", "pixels")  # They need no network, and no classes of the data.

@@ -24,11 +24,13 @@ class EvaluatedSamples:
         samples: uint8 [N, H, W, C].
         reference: The real images to compare with.
         labels: Requested classes, int32 [N], for class-conditional samples.
+        translate: Translates images uint8 [N, H, W, C] by the network that made the samples, if it translates images.
     """
 
     samples: np.ndarray
     reference: ReferenceSet
     labels: np.ndarray | None = None
+    translate: Callable[[np.ndarray], np.ndarray] | None = None
 
     @functools.cached_property
     def classifier_outputs(self) -> tuple[np.ndarray, np.ndarray]:

@@ -63,10 +63,10 @@ def write(workdir: Path, out: Path) -> Path:
 
 def _previews(folder: Path) -> list[tuple[int, Markup]]:
     """Returns steps and previews of the first seed: the first, the last, and some in between."""
-    by_step: dict[int, list[Path]] = {}  # A preview may have several files, such as a WAV file and a spectrogram.
-    for path in sorted(folder.glob("[0-9]*")):
+    by_step: dict[int, list[Path]] = {}  # A preview may have several files, such as a WAV file and a spectrogram,
+    for path in sorted(folder.glob("[0-9]*"), key=lambda path: (path.stem, path.suffix)):  # or two directions.
         paths = by_step.setdefault(int(path.stem.split("-")[0]), [])
-        if not paths or path.stem == paths[0].stem:
+        if not paths or path.stem in (paths[0].stem, f"{paths[0].stem}-backward"):
             paths.append(path)
     steps = list(by_step)
     indices = np.unique(np.linspace(0, len(steps) - 1, min(PREVIEWS, len(steps))).round().astype(int))

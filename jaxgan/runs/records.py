@@ -1,6 +1,7 @@
 """Measures a trained run with named metrics and records each number with everything that it depends on."""
 
 import datetime
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,13 +16,13 @@ from jaxgan.runs.run import Run
 from jaxgan.settings import check_values
 from jaxgan.training import workdir
 from jaxgan.training.metric_log import summarise_seeds
-from jaxgan.training.sampling import EvaluationSettings, cyclic_labels
+from jaxgan.training.sampling import EvaluationSettings, cyclic_labels, evaluation_count
 
 
 def measure(
     run: Run, names: Sequence[str], reference: ReferenceSet, n: int, seed: int = 0
 ) -> tuple[list[dict[str, Any]], dict[str, Image.Image]]:
-    """Measures n samples of each seed of a run.
+    """Measures n samples of each seed of a run. Runs that translate images give at most one per held-out image.
 
     Args:
         run: A run that generates images.
@@ -40,8 +41,14 @@ def measure(
     chosen = metrics.get(names)
     if not isinstance(run.experiment.output, Images):
         raise UserError(f"{run.entry.name} generates {run.experiment.output.name}, and --metrics measure images")
+    n = evaluation_count(run.experiment, n)
     labels = cyclic_labels(run.experiment, n) if run.experiment.classes else None
-    seeds = [EvaluatedSamples(run.sample(n, seed, k), reference, labels) for k in range(run.config.seeds)]
+
+    def draw(member: int) -> EvaluatedSamples:
+        translate = functools.partial(run.translate, member=member) if run.experiment.inputs else None
+        return EvaluatedSamples(run.sample(n, seed, member), reference, labels, translate)
+
+    seeds = [draw(member) for member in range(run.config.seeds)]
     protocol = workdir.protocol(run.entry.name, run.config, step=run.step, seed=run.config.seed, seeds=run.config.seeds)
     protocol |= {"sample_seed": seed, "hardware": workdir.hardware(), "date": datetime.date.today().isoformat()}
     records, pictures = [], {}

@@ -66,7 +66,14 @@ class Run:
         return sampling.split_seeds(self.state, self.config.seeds)
 
     def sample(
-        self, n: int, seed: int = 0, member: int = 0, labels: Sequence[int] | None = None, **options: Any
+        self,
+        n: int,
+        seed: int = 0,
+        member: int = 0,
+        labels: Sequence[int] | None = None,
+        *,
+        backward: bool = False,
+        **options: Any,
     ) -> Samples:
         """Draws samples with averaged parameters, in the type of `experiment.output`.
 
@@ -79,12 +86,14 @@ class Run:
             seed: Seed of the latents.
             member: Which of the seeds that were trained together, from 0.
             labels: The class of each sample, for class-conditional experiments. By default i % classes.
+            backward: Translate held-out images in the other direction, for experiments that learn both.
             **options: Options that differ from `experiment.sample_options`.
 
-        Raises UserError for a value out of range, or an unknown option.
+        Raises UserError for a value out of range, for an unknown option, and if the run has no other direction.
         """
         self._check_request(n, seed, member, labels)
-        sampler = sampling.make_sampler(self.experiment, self._sample_options(options))
+        experiment = self.translating(backward=True) if backward else self.experiment
+        sampler = sampling.make_sampler(experiment, self._sample_options(options))
         return sampler(self.seed_states[member], n, seed, labels)
 
     def interpolate(

@@ -46,13 +46,19 @@ class Monitor:
         self.progress.show_losses(record)
 
     def draw_preview(self, state: TrainState, step: int) -> None:
-        """Writes samples/STEP.png, or other files that show this kind of output, for each seed."""
-        sample = sampling.make_sampler(self.experiment)
+        """Writes samples/STEP.png, or other files that show this kind of output, for each seed.
+
+        STEP-backward.png shows the other direction of an experiment that learns to translate in both.
+        """
+        directions = {"": self.experiment, "-backward": self.experiment.backward}
         for k, seed_state in enumerate(sampling.split_seeds(state, self.config.seeds)):
             name = f"{step:08d}" if self.config.seeds == 1 else f"{step:08d}-seed{self.config.seed + k}"
-            samples = sample(seed_state, self.experiment.preview_count, 0)
-            for path in self.experiment.output.write_preview(samples, self.work.samples, name):
-                self.log.add_preview(path, step)
+            for suffix, experiment in directions.items():
+                if experiment is None:
+                    continue
+                samples = sampling.make_sampler(experiment)(seed_state, experiment.preview_count, 0)
+                for path in experiment.output.write_preview(samples, self.work.samples, name + suffix):
+                    self.log.add_preview(path, step)
 
     def close(self) -> None:
         """Closes the logs."""
