@@ -12,7 +12,7 @@ from typing import Any
 
 import tyro
 
-from benchmarks import averages, compile, loop, memory, price, seeds, start, steps, workloads
+from benchmarks import averages, compile, loop, media, memory, price, seeds, start, steps, workloads
 from benchmarks.workloads import Workload
 from jaxgan.cli.output import check_writable
 from jaxgan.errors import UserError, did_you_mean
@@ -46,13 +46,14 @@ OWN: Mapping[str, Rows] = {
 
 
 def entries() -> Mapping[str, Rows]:
-    """Returns all benchmarks by name: the whole step of each workload, then those of this project alone."""
+    """Returns all benchmarks by name: whole steps of workloads and of experiments, then those of this project alone."""
 
     def step_rows(workload: Workload, tiny: bool) -> Iterator[dict[str, Any]]:
         for sized in workloads.for_this_backend(workload):
             yield from steps.rows(sized, tiny)
 
-    return {w.name: functools.partial(step_rows, w) for w in workloads.WORKLOADS} | OWN
+    experiments = {c.name: functools.partial(media.rows, c) for c in media.COMPARISONS}
+    return {w.name: functools.partial(step_rows, w) for w in workloads.WORKLOADS} | experiments | OWN
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,10 +61,10 @@ class Options:
     """Time whole training steps and parts of this project.
 
     Whole training steps, compared with PyTorch if torch is installed: ring_mlp_128, ring_mlp_32, ring_mlp_32_seeds_8,
-    mnist_mlp, dcgan_wgan_gp, dcgan_r1, dcgan_none, sngan_resnet_hinge, r3gan_r1_r2. Of this project alone: price (cost
-    of penalties), loop (`train` against its bare compiled loop), seeds, start, compile (with our convolutions and with
-    those of lax), memory, networks (equality with PyTorch statements of the papers' networks),
-    averages (statistics of batch norm in averaged generators).
+    mnist_mlp, dcgan_wgan_gp, dcgan_r1, dcgan_none, sngan_resnet_hinge, r3gan_r1_r2, and of experiments mocogan
+    (videos), wavegan (sounds) and seqgan (sequences). Of this project alone: price (cost of penalties), loop (`train` against its
+    bare compiled loop), seeds, start, compile (with our convolutions and with those of lax), memory, networks (equality
+    with PyTorch statements of the papers' networks), averages (statistics of batch norm in averaged generators).
     """
 
     names: tyro.conf.Positional[tuple[str, ...]] = ()  # all if none is given

@@ -35,7 +35,7 @@ def _step_cells(row: Row) -> tuple[str, ...]:
         _with_range(row, "ratio"),
         "" if goal is None else _goal(f"{goal:g}", row["ratio"] >= goal),
         f"{_with_range(row, 'module_ratio')}, {row['module']}" if "module" in row else "the same",
-        f"{row['flops_per_s'] / 1e9:,.0f}, {row['part_of_peak']:.0%}",
+        f"{row['flops_per_s'] / 1e9:,.0f}, {row['part_of_peak']:.0%}" if "flops_per_s" in row else "",
     )
 
 

@@ -7,17 +7,22 @@
 The oracle is an LSTM with weights from N(0, 1) that nobody trains. Its sequences are the data, and it measures samples:
 `nll_oracle` is its mean negative log-likelihood of a token in nats, which is lower for better samples. Three phases
 follow each other: the generator learns by maximum likelihood, then the discriminator alone, then both. In the last one
-a token's reward is the discriminator's mean probability of "real" over sequences that the generator completes from that
-token on (Eq. 4), and the generator follows the policy gradient (Eq. 7) with the mean over the batch as baseline.
+a token's reward is the discriminator's mean probability of "real" over sequences that are completed from that token on
+(Eq. 4), and the generator follows the policy gradient (Eq. 7) with the mean over the batch as baseline. The roll-out
+policy, which completes sequences, is the generator of some updates ago: after each one it keeps 0.8 of itself.
 
 `gumbel_gan/oracle` (Kusner & Hernández-Lobato 2016, arXiv 1611.04051) differentiates through the draw instead: samples
 are one-hot, and their gradient is that of a softmax whose temperature falls during training.
 
-The paper has a vocabulary of 5,000, sequences of 20 tokens and 16 roll-outs; these defaults are smaller, for a CPU.
-Roll-outs are those of the current generator, without the delayed copy of the authors' code.
+The paper has a vocabulary of 5,000 and sequences of 20 tokens. The authors' code updates the discriminator, with a
+learning rate of 1e-4, 46,800 times before the game and 4,680 times for each update of the generator. These defaults are
+smaller, for a CPU. The authors have no baseline.
 """
 
 import dataclasses
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -27,7 +32,7 @@ from flax import linen as nn
 from jax import Array
 
 from jaxgan.core import axis, losses, prng
-from jaxgan.core.game import Batch, Game, Loss, Network, Phase, Player, TrainState, input_spec
+from jaxgan.core.game import NOISE_KEY, Batch, Game, Loss, Network, Params, Phase, Player, TrainState, input_spec
 from jaxgan.data import sources
 from jaxgan.networks import sequences
 from jaxgan.networks.sequences import LstmStep, SequenceClassifier
@@ -68,18 +73,20 @@ class Config(experiment.Config):
     hidden: int = setting(32, "units of the LSTMs")
     width: int = setting(32, "channels of the discriminator for each length of kernel")
     mle_steps: int = setting(3_000, "steps of maximum likelihood, which come first")
-    d_steps: int = setting(500, "steps of the discriminator alone, which come second")
-    g_every: int = setting(2, "discriminator updates per generator update after that")
+    d_steps: int = setting(1_500, "steps of the discriminator alone, which come second")
+    g_every: int = setting(10, "discriminator updates per generator update after that")
     mle_lr: float = setting(1e-2, "learning rate of the generator by maximum likelihood")
     g_lr: float = setting(1e-3, "learning rate of the generator against the discriminator")
     d_lr: float = setting(1e-3, "learning rate of the discriminator")
+    d_decay: float = setting(0.2, "weight of half the squared norm of the discriminator's last layer in its loss")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SeqConfig(Config):
     """SeqGAN."""
 
-    roll_outs: int = setting(8, "completions by which a token's reward is estimated; the paper has 16")
+    roll_outs: int = setting(16, "completions by which a token's reward is estimated")
+    roll_out_decay: float = setting(0.8, "part of the roll-out policy that an update of the generator keeps", high=1)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -127,9 +134,20 @@ def make_players(config: Config) -> Players:
     return Players(
         config,
         Network("generator", model, states),
-        Network("discriminator", classifier, (input_spec(config.length, dtype=jnp.int32),), convolutional=True),
+        Network(
+            "discriminator",
+            classifier,
+            (input_spec(config.length, dtype=jnp.int32),),
+            (NOISE_KEY,),
+            convolutional=True,
+        ),
         Network("oracle", model.clone(param_init=nn.initializers.normal(1.0)), states),
     )
+
+
+def is_output(params: Params) -> Params:
+    """Returns whether each parameter [...] of the discriminator is one of its last layer."""
+    return jax.tree.map_with_path(lambda path, _: any(getattr(part, "key", "") == "output" for part in path), params)
 
 
 def policy_gradient(log_likelihood: Array, rewards: Array) -> Array:
@@ -144,7 +162,8 @@ def policy_gradient(log_likelihood: Array, rewards: Array) -> Array:
 def roll_out_rewards(players: Players, state: TrainState, tokens: Array, keys: Array, count: int) -> Array:
     """Returns rewards [B, T]: the discriminator's mean probability of "real" over `count` completions after each token.
 
-    The last token completes its sequence, and its reward is that of the sequence itself (Eq. 4).
+    The generator of `state` completes them. The last token completes its sequence, and its reward is that of the
+    sequence itself (Eq. 4).
     """
     b, t = tokens.shape
     shape = (b, t - 1, count)
@@ -157,33 +176,51 @@ def roll_out_rewards(players: Players, state: TrainState, tokens: Array, keys: A
     return jnp.concatenate([before_end, nn.sigmoid(D(tokens))[:, None]], 1)
 
 
-def oracle_experiment(config: Config, players: Players, g_loss: Loss) -> Experiment:
-    """Returns the experiment of three phases; `g_loss` is the generator's in the last."""
+def oracle_experiment(
+    config: Config,
+    players: Players,
+    g_loss: Loss,
+    phases: tuple[Phase, ...] = (),
+    buffers: Mapping[str, Any] = MappingProxyType({}),
+) -> Experiment:
+    """Returns the experiment of three phases; `g_loss` is the generator's in the last.
+
+    Args:
+        config: The settings.
+        players: The networks.
+        g_loss: The generator's loss in the last phase.
+        phases: Further phases, after these three.
+        buffers: Initial values of buffers.
+    """
 
     def mle_loss(state: TrainState, batch: Batch, key: Array):
         real = players.example(state, batch["example"])
         return -players.log_likelihood(players.G, state, real).mean(), (state, {})
 
     def d_loss(state: TrainState, batch: Batch, key: Array):
-        real = players.example(state, batch["example"])
-        fake = players.generate(state, prng.example_keys(key, batch["index"]))
-        (real_logits, _), (fake_logits, _) = players.D(state, real), players.D(state, fake)
+        keys, *noise = (prng.example_keys(k, batch["index"]) for k in jax.random.split(key, 3))
+        real, fake = players.example(state, batch["example"]), players.generate(state, keys)
+        D = players.D.bind(state)
+        real_logits, fake_logits = D(real, noise[0]), D(fake, noise[1])
         scalars = {"real_logits": real_logits.mean(), "fake_logits": fake_logits.mean()}
         return losses.non_saturating.d(real_logits, fake_logits), (state, scalars)
 
     clipped = lambda lr: optax.chain(optax.clip_by_global_norm(5.0), optax.adam(lr))
+    decay = optax.masked(optax.add_decayed_weights(config.d_decay), is_output)
     game = Game(
         networks=(players.G, players.D, players.oracle),
         players={
             "likelihood": Player(("generator",), clipped(config.mle_lr)),
-            "discriminator": Player(("discriminator",), optax.adam(config.d_lr)),
+            "discriminator": Player(("discriminator",), optax.chain(decay, optax.adam(config.d_lr))),
             "generator": Player(("generator",), clipped(config.g_lr)),
         },
         phases=(
             Phase("mle", "likelihood", mle_loss, stop=config.mle_steps),
             Phase("d", "discriminator", d_loss, start=config.mle_steps),
             Phase("g", "generator", g_loss, every=config.g_every, start=config.mle_steps + config.d_steps),
+            *phases,
         ),
+        buffers=buffers,
     )
 
     @jax.jit
@@ -225,15 +262,23 @@ def oracle_experiment(config: Config, players: Players, g_loss: Loss) -> Experim
 def seqgan(config: SeqConfig) -> Experiment:
     """The generator's reward for a token is estimated by roll-outs."""
     players = make_players(config)
+    policy = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), jax.eval_shape(players.G.init, jax.random.key(0))[0])
 
     def g_loss(state: TrainState, batch: Batch, key: Array):
         keys, roll_out_keys = (prng.example_keys(k, batch["index"]) for k in jax.random.split(key))
         tokens = players.generate(state, keys)
-        rewards = roll_out_rewards(players, state, tokens, roll_out_keys, config.roll_outs)
+        roll_out_state = state.with_params(generator=state.buffers["roll_out_policy"])
+        rewards = roll_out_rewards(players, roll_out_state, tokens, roll_out_keys, config.roll_outs)
         value = policy_gradient(players.log_likelihood(players.G, state, tokens), rewards)
         return value, (state, {"reward": rewards[:, -1].mean()})
 
-    return oracle_experiment(config, players, g_loss)
+    def follow(state: TrainState, batch: Batch, key: Array):
+        old, new = state.buffers["roll_out_policy"], state.params["generator"]
+        return state.with_buffers(roll_out_policy=optax.incremental_update(new, old, 1.0 - config.roll_out_decay)), {}
+
+    # While the discriminator trains alone the policy comes close to the pretrained generator.
+    phase = Phase("roll_out", None, follow, every=config.g_every, start=config.mle_steps)
+    return oracle_experiment(config, players, g_loss, (phase,), {"roll_out_policy": policy})
 
 
 @registry.register(

@@ -76,14 +76,18 @@ def target(config: BaseConfig) -> Target:
     if not config.data:
         sample = audio.instruments(length, rate)
         source = lambda batch_size: sources.density(lambda key: sample(key)[0])
-        return targets.audio(source, length, rate, lambda split: instrument_pictures(split, length, rate))
+        metrics = ("fd", "balance", "score", "neighbours")
+        return targets.audio(source, length, rate, lambda split: instrument_pictures(split, length, rate), metrics)
 
-    def load() -> dict[str, np.ndarray]:
-        return {"real": audio.load_folder(Path(config.data), length, rate)}
-
+    load = functools.cache(lambda: audio.load_folder(Path(config.data), length, rate))
     scale = lambda batch: batch | {"real": audio.from_int16(batch["real"])}
-    source = lambda batch_size: sources.mapped(sources.arrays(load, batch_size), scale)
-    return targets.audio(source, length, rate)
+    source = lambda batch_size: sources.mapped(sources.arrays(lambda: {"real": load()}, batch_size), scale)
+
+    def load_pictures(split: str) -> Dataset:
+        sounds = np.asarray(audio.from_int16(load()))
+        return Dataset(f"sounds:{length}@{rate}:train", spectra.pictures_of(sounds))
+
+    return targets.audio(source, length, rate, load_pictures, ("neighbours",))
 
 
 @registry.register(

@@ -13,6 +13,7 @@ fails to learn.
 """
 
 import dataclasses
+import functools
 from pathlib import Path
 
 import optax
@@ -22,7 +23,6 @@ from jaxgan.core import losses, optim, penalties, prng
 from jaxgan.data import text
 from jaxgan.networks import char_resnet
 from jaxgan.runs import registry, targets
-from jaxgan.runs.targets import Target
 from jaxgan.training import experiment
 from jaxgan.training.experiment import Experiment, setting
 
@@ -67,16 +67,11 @@ class ClippingConfig(Config):
     clip: float = setting(0.01, "bound on the absolute value of each weight of the critic")
 
 
-def target(config: Config) -> Target:
-    """Returns the target of windows of the config's text."""
-    path = Path(config.data) if config.data else None
-    load = lambda: text.windows(text.read_text(path), config.length, config.alphabet)
-    return targets.text(load, text.vocabulary(config.alphabet), config.length)
-
-
 def two_player(config: Config, optimizer: optax.GradientTransformation, **options) -> Experiment:
     """Returns the experiment of Wasserstein losses on the text; `options` are those of `games.two_player`."""
-    data = target(config)
+    path = Path(config.data) if config.data else None
+    load = lambda: text.windows(text.read_text(path), config.length, config.alphabet)
+    data = targets.text(load, text.vocabulary(config.alphabet), config.length)
     return data.two_player(
         config,
         char_resnet.Generator(*data.shape, config.width, config.blocks),
@@ -90,15 +85,20 @@ def two_player(config: Config, optimizer: optax.GradientTransformation, **option
     )
 
 
-@registry.register(
-    "wgan_gp/text",
-    PenaltyConfig(),
+register = functools.partial(
+    registry.register,
     paper=wgan_gp.PAPER,
     dataset=DATASET,
-    shows="characters without sampling: the critic compares softmax outputs with one-hot text",
     task="text",
-    minutes=None,
     test_settings={"width": 4, "blocks": 1},
+)
+
+
+@register(
+    "wgan_gp/text",
+    PenaltyConfig(),
+    shows="characters without sampling: the critic compares softmax outputs with one-hot text",
+    minutes=None,
 )
 def penalised(config: PenaltyConfig) -> Experiment:
     """Adam, and a gradient penalty between text and samples."""
@@ -106,15 +106,11 @@ def penalised(config: PenaltyConfig) -> Experiment:
     return two_player(config, adam, d_optimizer=adam, penalty=penalties.gradient_penalty, penalty_weight=config.penalty)
 
 
-@registry.register(
+@register(
     "wgan/text",
     ClippingConfig(),
-    paper=wgan_gp.PAPER,
-    dataset=DATASET,
     shows="the same networks with weight clipping, which learn no words",
-    task="text",
     minutes=None,
-    test_settings={"width": 4, "blocks": 1},
 )
 def clipped(config: ClippingConfig) -> Experiment:
     """RMSProp, and the critic's weights clipped after each update."""

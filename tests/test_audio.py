@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+from experiments import wavegan as wavegan_experiment
 from jaxgan.data import audio, spectrograms
 from jaxgan.errors import UserError
 from jaxgan.evaluate import spectra
@@ -87,6 +88,18 @@ def test_phase_shuffle_is_a_reflected_shift_that_differs_between_examples(key):
     assert {tuple(row) for row in shifted.astype(int).tolist()} == {tuple(row) for row in expected}
     unshifted = wavegan.phase_shuffle(x, jax.random.split(key, 40), 0)
     assert (unshifted == x).all()
+
+
+def test_copies_of_the_sounds_of_a_folder_are_found(tmp_path):
+    sounds, _ = audio.labelled_sounds(audio.instruments(1_024, RATE), 40, seed=0)
+    for i, sound in enumerate(sounds[:30]):
+        write_wav(tmp_path / f"{i}.wav", sound[:, None])
+    config = wavegan_experiment.Config(data=str(tmp_path), length=1_024, rate=RATE)
+    evaluate = lambda samples: wavegan_experiment.target(config).evaluate(samples).values
+    copies, others = evaluate(sounds[:10]), evaluate(sounds[30:])
+    assert copies["copied"] == 1
+    assert others["copied"] < 1
+    assert copies["neighbour_ratio"] < 0.1 < others["neighbour_ratio"]
 
 
 def test_wavegans_networks_fit_together(key):

@@ -3,6 +3,7 @@
 import dataclasses
 import struct
 import wave
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +13,7 @@ from helpers import short_run
 from PIL import Image
 from tensorboardX.proto.event_pb2 import Event
 
+from jaxgan.cli import measure
 from jaxgan.errors import UserError
 from jaxgan.render import html, outputs, pictures
 from jaxgan.reports import run_report
@@ -182,3 +184,11 @@ def test_a_run_that_generates_videos(tmp_path):
     page = run_report.write(tmp_path, tmp_path).read_text()
     assert (page.count("<figcaption>step"), page.count("data:image/gif"), page.count("samples at step")) == (2, 2, 4)
     assert {"samples-seed1.gif", "samples-seed1.png", "d/loss"} <= read_events(tmp_path).keys()
+
+
+def test_text_is_printed_unless_a_file_is_given(monkeypatch, capsys, tmp_path):
+    entry = SimpleNamespace(make=lambda config: SimpleNamespace(output=outputs.Text("ab")))
+    monkeypatch.setattr(measure, "read_config", lambda workdir: (entry, None))
+    monkeypatch.setattr(measure, "load", lambda workdir: SimpleNamespace(sample=lambda *_, **__: ["ab\nb", "b"]))
+    measure.Sample(workdir=tmp_path).run()
+    assert capsys.readouterr().out == "ab\\nb\nb\n"

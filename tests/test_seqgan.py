@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 from types import SimpleNamespace
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -136,4 +137,26 @@ def test_phases_follow_each_other():
     entry, config = short_run("seqgan/oracle", mle_steps=3, d_steps=2, g_every=2)
     game = entry.build(dataclasses.replace(config)).game
     due = [[phase.name for phase in game.due_phases(step)] for step in range(8)]
-    assert due == [["mle"]] * 3 + [["d"]] * 2 + [["d", "g"], ["d"], ["d", "g"]]
+    game_steps = [["d", "g", "roll_out"], ["d"], ["d", "g", "roll_out"]]
+    assert due == [["mle"]] * 3 + [["d", "roll_out"], ["d"]] + game_steps
+
+
+def test_the_roll_out_policy_follows_the_generator_by_a_fifth():
+    entry, config = short_run("seqgan/oracle")
+    game = entry.build(config).game
+    state = init_state(game, jax.random.key(0))
+    follow = next(phase.loss for phase in game.phases if phase.name == "roll_out")
+    after = follow(follow(state, {}, None)[0], {}, None)[0]
+    expected = jax.tree.map(lambda x: (1 - 0.8**2) * x, state.params["generator"])
+    chex.assert_trees_all_close(after.buffers["roll_out_policy"], expected, rtol=1e-5)
+
+
+def test_dropout_needs_keys_and_weight_decay_is_that_of_the_last_layer(key):
+    D = SequenceClassifier(V, (1, 2), width=4, embedding=2)
+    params = D.init(key, ALL)["params"]
+    logits = lambda *keys: D.apply({"params": params}, ALL, *keys)
+    keys, others = (jax.random.split(jax.random.key(i), len(ALL)) for i in range(2))
+    assert (logits() == logits()).all()
+    assert (logits(keys) != logits(others)).any()
+    decayed = [path[0].key for path, leaf in jax.tree.leaves_with_path(seqgan.is_output(params)) if leaf]
+    assert decayed == ["output", "output"]

@@ -16,10 +16,19 @@ FLAX_NAMES = {
     ToMap: "Dense",
     FromMap: "Dense",
     Maxout: "Dense",
+    nn.Conv1d: "Conv",
     nn.Conv2d: "Conv",
+    nn.Conv3d: "Conv",
+    nn.ConvTranspose1d: "ConvTranspose",
     nn.ConvTranspose2d: "ConvTranspose",
     nn.BatchNorm2d: "BatchNorm",
+    nn.BatchNorm3d: "BatchNorm",
 }
+
+
+def flax_name_of(layer: nn.Module) -> str | None:
+    """Returns the name of the same kind of layer in flax, or None."""
+    return next((FLAX_NAMES[kind] for kind in type(layer).__mro__ if kind in FLAX_NAMES), None)
 
 
 def to_torch(module: nn.Module, params: Any, buffers: Any = None) -> dict[str, Tensor]:
@@ -40,10 +49,10 @@ def to_torch(module: nn.Module, params: Any, buffers: Any = None) -> dict[str, T
             arrays[f"{path}.basis"] = np.moveaxis(params["basis"], -1, 0)
         if hasattr(layer, "gamma"):
             arrays[f"{path}.gamma".lstrip(".")] = np.asarray(params["gamma"])
-        if flax_name := FLAX_NAMES.get(type(layer)):
+        if flax_name := flax_name_of(layer):
             name = f"{flax_name}_{count[flax_name]}"
             count[flax_name] += 1
-            converted = _convert_layer(layer, params[name])
+            converted = convert_layer(layer, params[name])
             if hasattr(layer, "weight_orig"):  # with spectral norm
                 converted["weight_orig"] = converted.pop("weight")
             u = spectral_vectors.get(f"{name}/u")
@@ -52,16 +61,17 @@ def to_torch(module: nn.Module, params: Any, buffers: Any = None) -> dict[str, T
     return {name: torch.tensor(np.array(array)) for name, array in arrays.items()}
 
 
-def _convert_layer(layer: nn.Module, params: Mapping[str, Any]) -> dict[str, np.ndarray]:
+def convert_layer(layer: nn.Module, params: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """Returns a layer's arrays by PyTorch's names, in its layouts."""
     converted = {"bias": np.asarray(params["bias"])} if "bias" in params else {}
     if "scale" in params:
         return converted | {"weight": np.asarray(params["scale"])}
     kernel = np.asarray(params["kernel"])
-    if isinstance(layer, nn.Conv2d):
-        return converted | {"weight": kernel.transpose(3, 2, 0, 1)}
-    if isinstance(layer, nn.ConvTranspose2d):  # Flax does not flip the kernel of a transposed convolution.
-        return converted | {"weight": kernel[::-1, ::-1].transpose(2, 3, 0, 1)}
+    sides = range(kernel.ndim - 2)
+    if flax_name_of(layer) == "Conv":
+        return converted | {"weight": kernel.transpose(-1, -2, *sides)}
+    if flax_name_of(layer) == "ConvTranspose":  # Flax does not flip the kernel of a transposed convolution.
+        return converted | {"weight": np.flip(kernel, sides).transpose(-2, -1, *sides)}
     if isinstance(layer, Maxout):  # Our pieces are outermost.
         split = lambda array: array.reshape(*array.shape[:-1], layer.pieces, -1).swapaxes(-1, -2).reshape(array.shape)
         return {"bias": split(converted["bias"]), "weight": split(kernel).T}

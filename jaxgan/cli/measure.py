@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
 import tyro
 
 from jaxgan.cli import formatting
@@ -17,7 +16,7 @@ from jaxgan.cli.train import from_setting_fields, setting_fields, use_data_dir
 from jaxgan.errors import SystemFailure, UserError
 from jaxgan.io import atomic
 from jaxgan.render import pictures
-from jaxgan.render.outputs import Videos
+from jaxgan.render.outputs import Lines, Samples, Videos
 from jaxgan.runs.run import Run, load, read_config
 from jaxgan.settings import setting
 from jaxgan.training.sampling import EvaluationSettings, SampleSettings
@@ -122,16 +121,20 @@ class Sample(SampleSettings):
     workdir: tyro.conf.Positional[Path]
     classes: tuple[int, ...] = setting((), "classes to draw from, in turn; all by default", low=0)
     interpolate: int | None = None  # frames from each sample to the next, as videos; only for images
-    out: Path | None = None  # .npz, or .png, .gif, .webp, .wav, .txt as the samples allow; in WORKDIR by default
+    out: Path | None = None  # .npz, .png, .gif, .webp, .wav, .txt as the samples allow; in WORKDIR, or text is printed
     truncate: float | None = None  # draw entries of normal latents again that are beyond this number
     accept: float | None = None  # share of samples that the discriminator accepts, such as 0.2 (DRS)
     langevin: int = setting(0, "steps of Langevin dynamics on the latents (DDLS)", low=0)
     backward: bool = False  # translate held-out images in the other direction, which CycleGAN learns as well
 
     def run(self, **options: Any) -> None:
-        """Writes the samples; `options` are those of the experiment."""
+        """Writes the samples, or prints them; `options` are those of the experiment."""
         entry, config = read_config(self.workdir)
         output = Videos() if self.interpolate else entry.make(config).output
+        if self.out is None and isinstance(output, Lines):
+            run = load(self.workdir)
+            print("\n".join(output.lines(self._draw(run, options))))
+            return
         out = self.out or self.workdir / f"samples{output.preview_suffixes[0]}"
         output.check_suffix(out)
         check_writable(out, "--out")
@@ -139,21 +142,21 @@ class Sample(SampleSettings):
         run = load(self.workdir)
         if self.backward:
             output = run.translating(backward=True).output
-        labels = [self.classes[i % len(self.classes)] for i in range(self.n)] if self.classes else None
-        samples = self._draw(run, labels, options)
+        samples = self._draw(run, options)
         try:
             output.write(samples, out)
         except OSError as error:
             raise SystemFailure(f"cannot write {out}: {error.strerror}") from error
         print(f"{out}: {self.n} samples of {run.entry.name} at step {run.step}")
 
-    def _draw(self, run: Run, labels: list[int] | None, options: dict[str, Any]) -> np.ndarray:
+    def _draw(self, run: Run, options: dict[str, Any]) -> Samples:
         from jaxgan.runs import refine
 
         chosen = {"--truncate": self.truncate, "--accept": self.accept, "--langevin": self.langevin or None}
         chosen |= {"--interpolate": self.interpolate, "--backward": self.backward or None}
         if len(given := [flag for flag, value in chosen.items() if value is not None]) > 1:
             raise UserError(f"{' and '.join(given)} cannot be combined; use one of them")
+        labels = [self.classes[i % len(self.classes)] for i in range(self.n)] if self.classes else None
         where = {"seed": self.seed, "member": self.member, "labels": labels}
         if self.truncate is not None:
             return refine.sample_truncated(run, self.n, self.truncate, **where)

@@ -24,7 +24,7 @@ class Generator(nn.Module):
     @nn.compact
     def __call__(self, z: Array, train: bool = True) -> Array:
         noise = z[:, self.content :].reshape(-1, self.frames, self.motion)
-        path = nn.RNN(nn.GRUCell(self.motion))(noise)
+        path = nn.RNN(nn.GRUCell(self.motion))(noise, initial_carry=jnp.zeros((len(z), self.motion), z.dtype))
         content = jnp.broadcast_to(z[:, None, : self.content], (len(z), self.frames, self.content))
         inputs = jnp.concatenate([content, path], -1).reshape(len(z) * self.frames, -1)
         images = dcgan.Generator(self.size, self.channels, self.width)(inputs, train=train)

@@ -11,7 +11,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array, lax
 
-from jaxgan.networks.layers import Conv, Initializer
+from jaxgan.networks.layers import Conv, Initializer, dropout
 
 Step = Callable[[Array, Array, Array], tuple[Array, Array, Array]]
 Start = tuple[Array, Array, Array]  # h [B, H], c [B, H], token
@@ -43,21 +43,24 @@ class LstmStep(nn.Module):
 class SequenceClassifier(nn.Module):
     """Maps tokens int32 [B, T], or distributions [B, T, V], to logits [B] (Kim 2014; Yu et al. 2017, section 3.3).
 
-    Convolutions of several lengths, the largest value of each channel over time, and a highway layer.
+    Convolutions of several lengths, the largest value of each channel over time, and a highway layer. With PRNG keys,
+    one for each example [B], dropout precedes the last layer.
     """
 
     vocabulary: int
     lengths: tuple[int, ...] = (1, 2, 3, 4, 5)  # sides of the kernels
     width: int = 32  # channels for each length
     embedding: int = 32
+    keep_prob: float = 0.75  # probability that dropout keeps a feature
 
     @nn.compact
-    def __call__(self, x: Array, train: bool = True) -> Array:
+    def __call__(self, x: Array, keys: Array | None = None, train: bool = True) -> Array:
         x = embed(self.param("embedding", nn.initializers.normal(1.0), (self.vocabulary, self.embedding)), x)
         x = jnp.concatenate([nn.relu(Conv(self.width, (k,), padding="VALID")(x)).max(1) for k in self.lengths], -1)
         gate = nn.sigmoid(nn.Dense(x.shape[-1], bias_init=nn.initializers.constant(-2.0))(x))
         x = gate * nn.relu(nn.Dense(x.shape[-1])(x)) + (1.0 - gate) * x
-        return nn.Dense(1)(x)[:, 0]
+        x = x if keys is None else dropout(x, keys, self.keep_prob)
+        return nn.Dense(1, name="output")(x)[:, 0]
 
 
 def embed(table: Array, x: Array) -> Array:

@@ -156,34 +156,47 @@ class Audio(Output):
         pictures.grid(pictures.spectrograms(samples)).save(path)
 
 
+class Lines(Output):
+    """Samples that are shown as lines of text, in files and on the terminal."""
+
+    preview_suffixes = (".txt",)
+
+    @abc.abstractmethod
+    def lines(self, samples: Samples) -> list[str]:
+        """Returns one line for each sample."""
+
+    def writers(self) -> dict[str, Writer]:
+        """Returns the writer of one sample per line, in UTF-8."""
+        text = lambda samples: "".join(f"{line}\n" for line in self.lines(samples))
+        return {".txt": lambda samples, path: path.write_text(text(samples), encoding="utf-8")}
+
+
 @dataclasses.dataclass(frozen=True)
-class Text(Output):
+class Text(Lines):
     """Strings, from tokens int [N, T]: `separator` stands between the vocabulary's entries for the tokens."""
 
     vocabulary: Sequence[str]
     separator: str = ""
     name = "text"
-    preview_suffixes = (".txt",)
 
     def postprocess(self, samples: np.ndarray) -> list[str]:
         """Returns N strings."""
         return [self.separator.join(self.vocabulary[token] for token in row) for row in samples]
 
-    def writers(self) -> dict[str, Writer]:
-        """Returns the writer of one sample per line."""
-        return {".txt": write_lines}
+    def lines(self, samples: Samples) -> list[str]:
+        r"""Returns the samples, with a line break inside a sample as \n."""
+        return [sample.replace("\n", r"\n") for sample in samples]
 
 
 @dataclasses.dataclass(frozen=True)
-class Tokens(Output):
+class Tokens(Lines):
     """Tokens int32 [N, T] without a text."""
 
     name = "tokens"
-    preview_suffixes = (".txt",)
 
-    def writers(self) -> dict[str, Writer]:
-        """Returns the writer of one sample per line, as numbers."""
-        return {".txt": lambda samples, path: write_lines([" ".join(map(str, row)) for row in samples], path)}
+    def lines(self, samples: Samples) -> list[str]:
+        """Returns the tokens of each sample as numbers."""
+        return [" ".join(map(str, row)) for row in samples]
 
 
 def to_uint8(samples: np.ndarray, dequantised: bool = False) -> np.ndarray:
@@ -197,8 +210,3 @@ def to_uint8(samples: np.ndarray, dequantised: bool = False) -> np.ndarray:
     """
     levels = np.floor((samples + 1.0) * 128.0) if dequantised else np.rint((samples + 1.0) * 127.5)
     return np.clip(levels, 0, 255).astype(np.uint8)
-
-
-def write_lines(samples: Sequence[str], path: Path) -> None:
-    r"""Writes one sample per line in UTF-8. A line break inside a sample is written as \n."""
-    path.write_text("".join(sample.replace("\n", r"\n") + "\n" for sample in samples), encoding="utf-8")

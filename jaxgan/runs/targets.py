@@ -273,8 +273,8 @@ def audio(
     source: Callable[[int], Source],
     length: int,
     rate: int,
-    load_split: Callable[[str], ImageData] | None = None,
-    metrics: Sequence[str] = ("fd", "balance", "score"),
+    load_split: Callable[[str], ImageData],
+    metrics: Sequence[str],
 ) -> Target:
     """Returns the target of mono sounds, of which an example is float32 [length] in [-1, 1].
 
@@ -282,14 +282,11 @@ def audio(
         source: batch_size -> batches.
         length: Values of a sound.
         rate: Values per second.
-        load_split: split name -> labelled pictures of real sounds, see `spectra.pictures_of`. None for unlabelled
-            sounds, whose samples are not measured.
-        metrics: Names of the metrics of the samples' pictures.
+        load_split: split name -> pictures of real sounds, see `spectra.pictures_of`.
+        metrics: Names of the metrics of the samples' pictures, keys of `jaxgan.evaluate.metrics.METRICS`.
     """
-    evaluate = None
-    if load_split is not None:
-        evaluate_pictures = make_evaluator(metrics, load_split)
-        evaluate = lambda sounds: evaluate_pictures(spectra.pictures_of(sounds))
+    evaluate_pictures = make_evaluator(metrics, load_split)
+    evaluate = lambda sounds: evaluate_pictures(spectra.pictures_of(sounds))
     return Target(shape=(length,), source=source, evaluate=evaluate, output=outputs.Audio(rate), preview_count=16)
 
 

@@ -1,0 +1,227 @@
+"""Steps of the experiments on videos, sounds and sequences, interleaved with PyTorch's if torch is installed.
+
+In one step every player updates once. Networks and batches are the registered experiments' defaults. Videos and sounds
+are noise, because their content does not change the time.
+"""
+
+import dataclasses
+import importlib.util
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from benchmarks import steps, timing
+from benchmarks.timing import RunSteps
+from experiments import seqgan
+from jaxgan.core import prng
+from jaxgan.core.game import Batch, TrainState, init_state
+from jaxgan.data import sources
+from jaxgan.data.sources import Source
+from jaxgan.networks.sequences import SequenceClassifier
+from jaxgan.runs import registry
+from jaxgan.training.experiment import Config, Experiment
+from jaxgan.training.loop import run_key
+
+EXAMPLES = 1_024  # videos or sounds that batches are drawn from
+KEY = jax.random.key(1)  # of the noise with which both sides are compared
+Noise = Mapping[str, Array]
+
+
+class Comparison(NamedTuple):
+    """An experiment and its statement in PyTorch.
+
+    Attributes:
+        name: Its name on the command line and in rows.
+        experiment: Its registered name.
+        settings: Changed settings, with which each step updates every player.
+        peer: Name of a class of `benchmarks.peer.media`.
+        noise: (config, phase, key, index) -> what the phase draws, by the names that the peer's loss knows.
+        real: (config, state, index) -> the examples that the peer receives, if the experiment has its own source.
+        warm_up: Steps of earlier phases.
+    """
+
+    name: str
+    experiment: str
+    settings: Mapping[str, Any]
+    peer: str
+    noise: Callable[[Config, str, Array, Array], Noise]
+    real: Callable[[Config, TrainState, Array], Array] | None = None
+    warm_up: int = 0
+
+    def build(self, tiny: bool) -> tuple[Config, Experiment, Source]:
+        """Returns the config, the experiment and the source of its batches."""
+        entry = registry.get(self.experiment)
+        small = {**entry.test_settings, "batch_size": 4} if tiny else {}
+        config = dataclasses.replace(entry.config, **{**small, **self.settings})
+        experiment = entry.build(config)
+        if self.real is not None:
+            return config, experiment, experiment.source
+        shape = jax.eval_shape(lambda: experiment.source.batch({}, KEY, jnp.int32(0), jnp.arange(1)))["real"].shape[1:]
+        noise = np.random.default_rng(0).integers(0, 256, (EXAMPLES, *shape), np.uint8)
+        return config, experiment, sources.arrays(lambda: {"real": noise}, config.batch_size)
+
+    def examples(self, config: Config, source: Source, state: TrainState, index: Array) -> tuple[Batch, Array]:
+        """Returns a batch of ours, and the examples that the peer receives in its place."""
+        if self.real is not None:
+            return {"example": index, "index": index}, self.real(config, state, index)
+        windows = next(source.windows(KEY, 0))
+        batch = {"real": jnp.asarray(windows.replicated["real"][: len(index)]) / 127.5 - 1.0, "index": index}
+        return batch, batch["real"]
+
+
+def _mocogan_noise(config: Config, phase: str, key: Array, index: Array) -> Noise:
+    z_keys, frame_keys = (prng.example_keys(k, index) for k in jax.random.split(key))
+    z = prng.normal_latent(config.content + config.frames * config.motion)(z_keys)
+    return {"z": z, "frame": jax.vmap(lambda key: jax.random.randint(key, (), 0, config.frames))(frame_keys)}
+
+
+def _wavegan_noise(config: Config, phase: str, key: Array, index: Array) -> Noise:
+    layers = round(np.log(config.length / 16) / np.log(4))
+    shift = lambda key: jax.random.randint(key, (), 0, 2 * config.shuffle + 1)
+
+    def shifts(key: Array, n: int) -> Array:
+        # The keys that `games.two_player` and `wavegan.Critic` derive.
+        for number in (n, 0):
+            key = jax.random.fold_in(key, np.uint32(2**32 - 1 - number))
+        keys = prng.example_keys(key, index)
+        return jnp.stack([jax.vmap(shift)(prng.fold_in(keys, i)) for i in range(layers - 1)], 1)
+
+    latent = prng.uniform_latent(config.latent)
+    if phase == "g":
+        return {"z": latent(prng.example_keys(key, index)), "fake_shifts": shifts(key, 2)}
+    z_key, penalty_key = jax.random.split(key)
+    return {
+        "z": latent(prng.example_keys(z_key, index)),
+        "real_shifts": shifts(key, 0),
+        "fake_shifts": shifts(key, 1),
+        "penalty_shifts": shifts(penalty_key, 0),
+        "position": prng.uniform(prng.example_keys(penalty_key, index), 1),
+    }
+
+
+def _seqgan_noise(config: Config, phase: str, key: Array, index: Array) -> Noise:
+    if phase == "g":
+        keys, roll_out_keys = (prng.example_keys(k, index) for k in jax.random.split(key))
+        shape = (config.length - 1, config.roll_outs, config.length)
+        return {"uniforms": prng.uniform(keys, config.length), "roll_outs": prng.uniform(roll_out_keys, *shape)}
+    keys, *mask_keys = (prng.example_keys(k, index) for k in jax.random.split(key, 3))
+    features = config.width * sum(k <= config.length for k in SequenceClassifier.lengths)
+    keep = SequenceClassifier.keep_prob
+    mask = lambda keys: jax.vmap(lambda key: jax.random.bernoulli(key, keep, (features,)))(keys) / keep
+    masks = {name: mask(k) for name, k in zip(("real_mask", "fake_mask"), mask_keys, strict=True)}
+    return {"uniforms": prng.uniform(keys, config.length), **masks}
+
+
+def _oracle_sequences(config: Config, state: TrainState, index: Array) -> Array:
+    return seqgan.make_players(config).example(state, index)
+
+
+COMPARISONS = (
+    Comparison("mocogan", "mocogan/videos", {}, "MoCoGan", _mocogan_noise),
+    Comparison("wavegan", "wavegan/sounds", {"n_critic": 1}, "WaveGan", _wavegan_noise),
+    Comparison(
+        "seqgan",
+        "seqgan/oracle",
+        {"mle_steps": 1, "d_steps": 1, "g_every": 1},
+        "SeqGan",
+        _seqgan_noise,
+        _oracle_sequences,
+        warm_up=2,
+    ),
+)
+
+
+def rows(comparison: Comparison, tiny: bool = False) -> Iterator[dict[str, Any]]:
+    """Yields one row: step times, and the ratio of PyTorch's to ours. Both are first checked to compute the same."""
+    config, experiment, source = comparison.build(tiny)
+    started = time.perf_counter()
+    ours = steps.make_runner(experiment.game, source, dataclasses.replace(config, steps=10**9))
+    ours(1)
+    row = {
+        "name": comparison.name,
+        "batch": config.batch_size,
+        "dtype": "float32",
+        "seeds": 1,
+        "first_step_s": round(time.perf_counter() - started, 2),
+    }
+    ours(comparison.warm_up)
+    alternatives = {"ours": ours}
+    if importlib.util.find_spec("torch"):
+        row |= {"equal_to": max(check(comparison).values()), "peer": "eager"}
+        alternatives["peer"] = _torch_runner(comparison, config, experiment, source)
+    times = timing.interleaved_times(alternatives, **({"rounds": 1, "seconds": 0.0} if tiny else {}))
+    for name, values in times.items():
+        row |= timing.summarise_times(f"{name}_ms", values)
+    yield row | (timing.summarise_ratios(times["peer"], times["ours"]) if "peer" in times else {})
+
+
+def _torch_runner(comparison: Comparison, config: Config, experiment: Experiment, source: Source) -> RunSteps:
+    """Returns PyTorch's steps, from our initial parameters, on data in memory."""
+    import torch
+
+    from benchmarks.peer import media
+
+    state = jax.jit(lambda: init_state(experiment.game, run_key(config)))()
+    peer = getattr(media, comparison.peer)(config, jax.device_get(state.params))
+    _, examples = jax.jit(lambda: comparison.examples(config, source, state, jnp.arange(EXAMPLES, dtype=jnp.int32)))()
+    data = torch.tensor(np.asarray(examples))
+    if not data.is_floating_point():
+        data = data.long()
+
+    def run(n: int) -> None:
+        for _ in range(n):
+            peer.step(data[torch.randint(len(data), (config.batch_size,))])
+
+    return run
+
+
+def check(comparison: Comparison) -> dict[str, float]:
+    """Returns the relative differences between both sides' losses and gradients by phase, in float64. Needs torch.
+
+    Raises NotEquivalent if a difference is above `equivalence.TOLERANCE`.
+    """
+    import torch
+
+    from benchmarks.equivalence import TOLERANCE, NotEquivalent
+    from benchmarks.peer import media
+
+    config, experiment, source = comparison.build(tiny=True)
+    state = jax.jit(lambda: init_state(experiment.game, jax.random.key(0)))()
+    differences = {}
+    with jax.enable_x64(True):
+        rng = np.random.default_rng(0)
+        # Away from initialisation, where some layers are 0 and hide others from the gradient.
+        perturb = lambda a: np.float64(a) + 0.05 * rng.standard_normal(a.shape)
+        params = jax.tree.map(perturb, state.params)
+        buffers = jax.tree.map(np.float64, state.buffers)
+        if "roll_out_policy" in buffers:
+            buffers["roll_out_policy"] = params["generator"]
+        state = TrainState(jnp.int32(0), params, buffers, {}, {})
+        index = jnp.arange(config.batch_size, dtype=jnp.int32)
+        batch, real = comparison.examples(config, source, state, index)
+        peer = getattr(media, comparison.peer)(config, params, torch.float64)
+        real = torch.tensor(np.asarray(real))
+        real = real if real.is_floating_point() else real.long()
+        for name in peer.trained:
+            phase = next(phase for phase in experiment.game.phases if phase.name == name)
+            network = peer.trained[name]
+            loss = lambda p, phase=phase, network=network: phase.loss(state.with_params(**{network: p}), batch, KEY)[0]
+            our_loss, our_gradient = jax.jit(jax.value_and_grad(loss))(params[network])
+            noise = jax.device_get(comparison.noise(config, name, KEY, index))
+            as_tensor = lambda a: torch.tensor(a if a.dtype.kind == "f" else np.int64(a))
+            their_loss, theirs = peer.gradients(name, real, {k: as_tensor(np.asarray(a)) for k, a in noise.items()})
+            expected = peer.convert(network, jax.device_get(our_gradient))
+            norm = lambda tensors: sum(t.square().sum().item() for t in tensors) ** 0.5
+            errors = [expected[k] - theirs[k] for k in theirs]
+            differences[f"{name}_loss"] = abs(their_loss.item() / float(our_loss) - 1.0)
+            differences[f"{name}_gradient"] = norm(errors) / norm(expected.values())
+    if large := [f"{name} by {value:.1e}" for name, value in differences.items() if not value <= TOLERANCE]:
+        raise NotEquivalent(
+            f"{comparison.name}: PyTorch differs from JAX in {', '.join(large)}; correct benchmarks/peer"
+        )
+    return differences
