@@ -151,12 +151,12 @@ def feature_matching(loss: AdversarialLoss) -> Term:
     return Term("feature_matching", d=adversarial(loss).d, g=match)
 
 
-def latent_optimisation(alpha: float = 0.9, beta: float = 5.0, limit: float = 1.0) -> Term:
+def latent_optimisation(alpha: float = 0.9, beta: float = 5.0, limit: float = 1.0, weight: float = 0.0) -> Term:
     """Returns the latent step of LOGAN by natural gradient (Wu et al. 2019, arXiv 1912.00953).
 
     z' = z + α g / (β + ||g||^2) with g = ∂D(G(z)) / ∂z, clipped to [-limit, limit], replaces z in the losses of both
-    players, and their gradients pass through it. z must be drawn from that cube. The paper's penalty on ||z' - z||^2 is
-    omitted.
+    players, and their gradients pass through it. z must be drawn from that cube. Both losses gain
+    weight * E ||z' - z||^2, the paper's penalty on the step, here after clipping.
     """
 
     def change(forward: Forward) -> Forward:
@@ -172,7 +172,9 @@ def latent_optimisation(alpha: float = 0.9, beta: float = 5.0, limit: float = 1.
 
         return forward._replace(draw=draw)
 
-    return Term("latent_optimisation", forward=change)
+    step_size = lambda p: weight * ((p.z - p.drawn) ** 2).sum(1).mean()
+    penalty = step_size if weight else None
+    return Term("latent_optimisation", d=penalty, g=penalty, forward=change)
 
 
 def gradient_normalisation() -> Term:
