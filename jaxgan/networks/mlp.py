@@ -4,7 +4,6 @@ The default sizes and initial weights are those for the toy data of improved WGA
 three layers of 512 units, He uniform. Their critic uses ReLU; the default here is leaky ReLU.
 """
 
-import functools
 import math
 from collections.abc import Callable
 from typing import Any
