@@ -18,8 +18,10 @@ from jaxgan.training.devices import Devices
 
 ALL = figures.entries()
 NEEDED_DATA = {
-    "mnist": ("gan/table1", "gan/fig2", "cgan/table1", "cgan/fig2", "ttur/fig3", "cyclegan/table5")
-    + ("infogan/fig1", "infogan/fig2"),
+    "mnist": (
+        *("gan/table1", "gan/fig2", "cgan/table1", "cgan/fig2", "ttur/fig3", "cyclegan/table5"),
+        *("infogan/fig1", "infogan/fig2"),
+    ),
     "cifar10": ("srgan/fig2",),
 }
 

@@ -91,9 +91,7 @@ def build(architecture: Architecture, config: Config) -> Experiment:
 def stability() -> Figure:
     """One seed of each architecture."""
     names, numbers = {"GAN": 0.0, "DRAGAN": 10.0}, range(ARCHITECTURES)
-    entries = [
-        Entry(f"stability/{n}", Config(), functools.partial(build, draw_architecture(n)), PAPER) for n in numbers
-    ]
+    entry = lambda n: Entry(f"stability/{n}", Config(), functools.partial(build, draw_architecture(n)), PAPER)
 
     def measure(runs: Runs) -> Numbers:
         evaluate = make_evaluator(("score",), lambda split: digits())
@@ -116,7 +114,7 @@ def stability() -> Figure:
         measure=measure,
         plot=plot,
         runs={
-            f"{name} {n}": run_spec(entries[n], STEPS, penalty=penalty)
+            f"{name} {n}": run_spec(entry(n), STEPS, penalty=penalty)
             for n in numbers
             for name, penalty in names.items()
         },

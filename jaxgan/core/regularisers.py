@@ -71,7 +71,7 @@ def lecam(weight: float = 0.3, decay: float = 0.99, start: int = 1_000) -> Term:
 
 
 def off_diagonal(gram: Array) -> Array:
-    """Returns the squared norm of W'W without its diagonal (Brock et al. 2018, arXiv 1809.11096, Eq. 3)."""
+    """Returns the squared norm of W'W without its diagonal (BigGAN; Brock et al. 2018, arXiv 1809.11096)."""
     return ((gram * (1.0 - jnp.eye(len(gram)))) ** 2).sum()
 
 
@@ -104,7 +104,7 @@ def orthogonal(
 
 
 def historical_averaging(weight: float = 1.0) -> Term:
-    """Returns weight * ||θ - mean of θ over all steps||^2 of each player (Salimans et al. 2016, section 3.3)."""
+    """Returns weight * ||θ - mean of θ over all steps||^2 of each player (Salimans et al. 2016, arXiv 1606.03498)."""
 
     def means(p: Pass) -> dict[str, Params]:
         follow = lambda old, new: old + (new - old) / (1.0 + p.state.step.astype(jnp.float32))
@@ -143,7 +143,7 @@ def top_k(loss: Adversarial, steps_per_epoch: int, decay: float = 0.99, smallest
 
 
 def feature_matching(loss: AdversarialLoss) -> Term:
-    """Returns a loss whose generator matches the mean features of reals (Salimans et al. 2016, section 3.1).
+    """Returns a loss whose generator matches the mean features of reals (Salimans et al. 2016, arXiv 1606.03498).
 
     The discriminator must return "features".
     """

@@ -135,7 +135,8 @@ def median(x: Any) -> float:
 def without_repetition(result: Result) -> Result:
     """Returns a result in which what all records have in common is said once, as "common"."""
     records = result.get("records", [])
-    is_common = lambda field: field not in PROTOCOL_FIELDS and all(r.get(field) == records[0][field] for r in records)
+    own = {*PROTOCOL_FIELDS, "value"}
+    is_common = lambda field: field not in own and all(record.get(field) == records[0][field] for record in records)
     common = {field: value for field, value in records[0].items() if is_common(field)} if records else {}
     rest = [{field: value for field, value in record.items() if field not in common} for record in records]
     return {**result, "common": common, "records": rest} if records else result
@@ -214,11 +215,10 @@ def plot(results: Sequence[Result], by: str) -> Any:
     left.plot(middles, rows, "o", markersize=3)
     left.set(xlabel=f"{by}, median and quartiles", xscale="log", ylim=(len(methods) - 0.5, -0.5))
     left.set_yticks(rows, [method.name for method in methods], fontsize=6)
-    right.plot([method.seconds for method in methods], middles, "o", markersize=3, color="0.6")
     best = sorted(frontier(methods), key=lambda method: method.seconds)
-    right.plot(
-        [method.seconds for method in best], [method.middle for method in best], "o-", markersize=3, linewidth=0.8
-    )
+    for shown, line, color in ((methods, "o", "0.6"), (best, "o-", plots.COLOURS[0])):
+        x, y = [method.seconds for method in shown], [method.middle for method in shown]
+        right.plot(x, y, line, markersize=3, linewidth=0.8, color=color)
     for method in best:
         at = (method.seconds, method.middle)
         right.annotate(method.name, at, fontsize=6, xytext=(3, 3), textcoords="offset points")
