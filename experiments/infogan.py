@@ -11,6 +11,7 @@ the data.
 """
 
 import dataclasses
+import functools
 import math
 
 import flax.linen as nn
@@ -21,9 +22,11 @@ from jax import Array
 
 from experiments import testbeds
 from experiments.testbeds import RING, Testbed
-from jaxgan.core import losses, optim, penalties, prng
-from jaxgan.core.game import Batch, Game, Network, Phase, Player, TrainState, input_spec
+from jaxgan.core import games, losses, optim, penalties, prng
+from jaxgan.core.game import Network, input_spec
+from jaxgan.core.terms import Pass, Term
 from jaxgan.networks import mlp
+from jaxgan.networks.heads import Outputs
 from jaxgan.networks.layers import leaky_relu
 from jaxgan.training.experiment import Experiment, setting
 
@@ -44,15 +47,15 @@ class Config(testbeds.Config):
 
 
 class Discriminator(nn.Module):
-    """Points [B, 2] to logits [B] and features [B, width]."""
+    """Maps points [B, 2] to "logits" [B] and "features" [B, width]."""
 
     width: int
 
     @nn.compact
-    def __call__(self, x: Array, train: bool = True) -> tuple[Array, Array]:
+    def __call__(self, x: Array, train: bool = True) -> Outputs:
         for _ in range(2):
             x = leaky_relu(nn.Dense(self.width, kernel_init=mlp.HE_UNIFORM)(x))
-        return nn.Dense(1, kernel_init=mlp.HE_UNIFORM)(x)[:, 0], x
+        return {"logits": nn.Dense(1, kernel_init=mlp.HE_UNIFORM)(x)[:, 0], "features": x}
 
 
 def scale_gradient(x: Array, weight: float) -> Array:
@@ -71,6 +74,23 @@ def generator_input(z: Array, code: Array) -> Array:
     return jnp.concatenate([z, jax.nn.one_hot(code, NUM_CODES)], axis=1)
 
 
+def draw(keys: Array, noise: int) -> Array:
+    """Returns latents [B, noise + NUM_CODES]: noise from U(-1, 1), then a uniformly drawn code."""
+    z_keys, code_keys = jnp.unstack(jax.vmap(jax.random.split)(keys), axis=1)
+    code = jax.vmap(lambda key: jax.random.randint(key, (), 0, NUM_CODES))(code_keys)
+    return generator_input(prng.uniform(z_keys, noise, minval=-1.0), code)
+
+
+def information(q: Network, weight: float) -> Term:
+    """Returns -L_I of the fakes, which Q always minimises with weight 1, and the others with `weight` (Eq. 6)."""
+
+    def minus_bound(p: Pass) -> Array:
+        code_logits, _ = q(p.state, scale_gradient(p.fake_out["features"], weight))
+        return -information_bound(code_logits, p.z[:, -NUM_CODES:].argmax(1))
+
+    return Term("minus_information", d=minus_bound, g=minus_bound)
+
+
 @testbeds.register_on(
     "infogan",
     {RING: Config()},
@@ -78,45 +98,25 @@ def generator_input(z: Array, code: Array) -> Array:
     shows="a code that can be predicted from the sample: each of its values becomes one mode, without labels",
 )
 def build(testbed: Testbed, config: Config) -> Experiment:
-    """Returns the experiment of three networks and two players: Q trains with the generator, always with weight 1."""
+    """Returns the experiment of three networks and two players: Q trains with the generator."""
     shape, width = testbed.target.shape, config.width
     q_module = mlp.Generator((NUM_CODES,), width, depth=1, activation=leaky_relu)
     G = Network("generator", mlp.Generator(shape, width, depth=2), (input_spec(config.latent + NUM_CODES),))
     D = Network("discriminator", Discriminator(width), (input_spec(*shape),))
     Q = Network("q", q_module, (input_spec(width),))
     adam = lambda lr: optax.adam(lr, config.b1, config.b2)
-
-    def draw_inputs(keys: Array) -> tuple[Array, Array]:
-        z_keys, code_keys = jnp.unstack(jax.vmap(jax.random.split)(keys), axis=1)
-        code = jax.vmap(lambda key: jax.random.randint(key, (), 0, NUM_CODES))(code_keys)
-        return generator_input(prng.uniform(z_keys, config.latent, minval=-1.0), code), code
-
-    def forward(state: TrainState, batch: Batch, key: Array) -> tuple[Array, Array, Array, Array]:
-        inputs, code = draw_inputs(prng.example_keys(key, batch["index"]))
-        fake, _ = G(state, inputs)
-        (fake_logits, features), _ = D(state, fake)
-        (real_logits, _), _ = D(state, batch["real"])
-        code_logits, _ = Q(state, scale_gradient(features, config.info))
-        return fake, real_logits, fake_logits, information_bound(code_logits, code)
-
-    def d_loss(state: TrainState, batch: Batch, key: Array):
-        fake, real_logits, fake_logits, information = forward(state, batch, key)
-        critic = lambda x: D(state, x)[0][0]
-        r1 = config.gamma * penalties.r1(critic, batch["real"], fake, key)
-        return losses.non_saturating.d(real_logits, fake_logits) - information + r1, (state, {"penalty": r1})
-
-    def g_loss(state: TrainState, batch: Batch, key: Array):
-        _, _, fake_logits, information = forward(state, batch, key)
-        return losses.non_saturating.g(fake_logits) - information, (state, {"information": information})
-
-    game = Game(
-        networks=(G, D, Q),
-        players={
-            "generator": Player(("generator", "q"), adam(config.g_lr)),
-            "discriminator": Player(("discriminator",), adam(config.d_lr)),
-        },
-        phases=(Phase("d", "discriminator", d_loss), Phase("g", "generator", g_loss)),
-        ema={"generator": optim.ema_decay(config.ema_half_life, config.batch_size)},
+    latent = functools.partial(draw, noise=config.latent)
+    game = games.two_player(
+        G,
+        D,
+        losses.non_saturating,
+        latent,
+        g_optimizer=adam(config.g_lr),
+        d_optimizer=adam(config.d_lr),
+        penalty=penalties.r1,
+        penalty_weight=config.gamma,
+        terms=(information(Q, config.info),),
+        g_networks=(Q,),
+        ema=optim.ema_decay(config.ema_half_life, config.batch_size),
     )
-    latent = lambda keys: draw_inputs(keys)[0]
     return testbed.target.experiment(game, G, latent, testbed.target.source(config.batch_size))

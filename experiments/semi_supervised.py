@@ -98,7 +98,7 @@ def build(images: ImageSet, config: Config) -> Experiment:
         semi_supervised(config.unlabelled),
         adam(config.g_lr),
         adam(config.d_lr),
-        networks=images.with_head(config, Classifier(images.classes), spectral=False),
+        networks=images.with_head(config, Classifier(images.classes), spectral=0),
         source=with_labelled(images.source(config), config.labels, images.classes),
     )
     _, D = experiment.game.networks

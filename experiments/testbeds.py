@@ -159,12 +159,11 @@ class ImageSet(Testbed):
             dcgan.Discriminator(config.width, self.base, batch_norm, classes=classes),
         )
 
-    def with_head(
-        self, config: Config, head: nn.Module | None = None, classes: int = 0, spectral: bool = True
-    ) -> Networks:
+    def with_head(self, config: Config, head: nn.Module | None = None, classes: int = 0, spectral: int = 1) -> Networks:
         """Returns a generator, and a discriminator without batch norm that ends in `head`, if there is one.
 
-        With `classes` > 0 the generator receives labels. With `spectral` the discriminator has spectral norm.
+        With `classes` > 0 the generator receives labels. `spectral` is the number of power iterations of spectral norm
+        in the discriminator; with 0 it has none.
         """
         size, _, channels = self.target.shape
         return (
@@ -211,11 +210,9 @@ class DenseImageSet(ImageSet):
 
     def default_networks(self, config: Config, batch_norm: bool) -> Networks:
         """Returns networks without batch norm."""
-        return self.with_head(config, spectral=False)
+        return self.with_head(config, spectral=0)
 
-    def with_head(
-        self, config: Config, head: nn.Module | None = None, classes: int = 0, spectral: bool = True
-    ) -> Networks:
+    def with_head(self, config: Config, head: nn.Module | None = None, classes: int = 0, spectral: int = 1) -> Networks:
         """Returns a generator and a discriminator, see `ImageSet.with_head`."""
         generator = mlp.Generator(self.target.shape, config.width, depth=2, out=jnp.tanh, classes=classes)
         return generator, mlp.Critic(config.width, depth=2, spectral=spectral, head=head)

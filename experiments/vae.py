@@ -25,18 +25,26 @@ from jaxgan.training.experiment import Experiment, setting
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class AAEConfig(conditionings.Config):
-    """Adversarial autoencoder."""
+class Config(conditionings.Config):
+    """Autoencoders with a discriminator."""
 
-    latent: int = setting(8, "dimensions of the code")
     g_lr: float = 1e-3
     d_lr: float = 1e-3
+
+
+DEFAULTS = {**DENSE_DIGITS.defaults, "latent": 8}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AAEConfig(Config):
+    """Adversarial autoencoder."""
+
     reconstruction: float = setting(10.0, "weight of the mean squared error of reconstructions")
 
 
 @testbeds.register_on(
     "aae",
-    {DENSE_DIGITS: AAEConfig(**DENSE_DIGITS.defaults | {"latent": 8})},
+    {DENSE_DIGITS: AAEConfig(**DEFAULTS)},
     paper="Makhzani et al. 2015, arXiv 1511.05644",
     shows="an autoencoder whose codes a discriminator makes normally distributed",
 )
@@ -72,23 +80,21 @@ def build_aae(images: DenseImageSet, config: AAEConfig) -> Experiment:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class VAEGANConfig(conditionings.Config):
+class VAEGANConfig(Config):
     """VAE-GAN."""
 
-    g_lr: float = 1e-3
-    d_lr: float = 1e-3
     gamma: float = setting(1.0, "weight of the reconstruction in the decoder's loss")
 
 
 @testbeds.register_on(
     "vaegan",
-    {DENSE_DIGITS: VAEGANConfig(**DENSE_DIGITS.defaults | {"latent": 8})},
+    {DENSE_DIGITS: VAEGANConfig(**DEFAULTS)},
     paper="Larsen et al. 2015, arXiv 1512.09300",
     shows="a variational autoencoder whose reconstruction error is measured in a discriminator's features",
 )
 def build_vaegan(images: DenseImageSet, config: VAEGANConfig) -> Experiment:
     """Algorithm 1: three players with a loss each."""
-    g_module, d_module = images.with_head(config, heads.Linear(), spectral=False)
+    g_module, d_module = images.with_head(config, heads.Linear(), spectral=0)
     image, code, latent = input_spec(*images.target.shape), input_spec(config.latent), prng.normal_latent(config.latent)
     E = Network("encoder", Encoder(2 * config.latent, config.width), (image,))
     G, D = Network("generator", g_module, (code,)), Network("discriminator", d_module, (image,))

@@ -44,7 +44,9 @@ def test_methods_are_ranked_by_their_median_and_failures_are_listed():
     assert lines[2] == "| `good/digits` | 2 (1 to 2.5) |  | 12 | 1,234 |"
     assert lines[3] == "| `slow/digits` | 4 (3 to 9) | 0.5 | 12 | 1,234 |"
     assert lines[-1] == "- `bad/digits`: d/loss is not finite at step 3"
-    assert len(benchmark.plot(results, "fd").axes[0].texts) == 2
+    left, right = benchmark.plot(results, "fd").axes
+    assert [label.get_text() for label in left.get_yticklabels()] == ["good", "slow"]
+    assert [text.get_text() for text in right.texts] == ["good", "slow"]  # They take equally long.
 
 
 def test_numbers_of_different_protocols_are_in_different_columns():
@@ -53,6 +55,18 @@ def test_numbers_of_different_protocols_are_in_different_columns():
     first, second = benchmark.columns(results)
     assert benchmark.value(results[0], first) == 1.0
     assert benchmark.value(results[0], second) is None
+
+
+def test_methods_that_are_slower_and_worse_are_not_on_the_frontier():
+    methods = [benchmark.Point(name, *at, 0, 0) for name, *at in (("a", 1, 9), ("b", 3, 2), ("c", 4, 5), ("d", 9, 1))]
+    assert [method.name for method in benchmark.frontier(methods)] == ["a", "b", "d"]
+
+
+def test_what_all_records_have_in_common_is_said_once():
+    records = [record(metric, 1.0, n_real=10) for metric in ("fd", "recall")]
+    compact = benchmark.without_repetition(result("a/digits", *records))
+    assert compact["common"] == {"step": 5}
+    assert compact["records"][0] == {"metric": "fd", "value": 1.0, "evaluator": "e", "n_fake": 100, "n_real": 10}
 
 
 def test_measured_methods_are_not_trained_again(tmp_path, monkeypatch):

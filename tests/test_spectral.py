@@ -10,7 +10,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from jaxgan.networks import dcgan, mlp, resnet
-from jaxgan.networks.layers import Conv, spectral_norm
+from jaxgan.networks.layers import Conv, largest_singular_value, spectral_norm
 from jaxgan.networks.sngan import Critic, Generator
 
 
@@ -74,6 +74,18 @@ def test_sigma_converges_to_the_largest_singular_value(layer):
         spectral = update(spectral)["spectral"]
     expected = np.linalg.svd(matrix(variables["params"]), compute_uv=False)[0]
     assert_allclose(buffers(spectral)["sigma"], expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("iterations", [3, 30])
+def test_several_power_iterations_in_one_call_equal_as_many_calls(key, iterations):
+    w, u = jax.random.normal(key, (7, 5)), jnp.ones((1, 5))
+    sigma, next_u = largest_singular_value(w, u, iterations)
+    for _ in range(iterations):
+        expected, u = largest_singular_value(w, u)
+    assert_allclose(sigma, expected, rtol=1e-6)
+    assert_allclose(next_u, u, rtol=1e-5)
+    if iterations == 30:
+        assert_allclose(sigma, np.linalg.svd(w, compute_uv=False)[0], rtol=1e-4)
 
 
 def test_buffers_change_only_in_training_and_independently_of_the_batch(layer):

@@ -106,6 +106,9 @@ def test_latent_optimisation_of_linear_networks_and_its_gradient():
     p, key = linear_pass(term), jax.random.key(3)
     z, slope = np.asarray(LINEAR.draw(p.state, p.batch, key)), B @ A
     assert_allclose(p.forward.draw(p.state, p.batch, key), z + 0.9 * slope / (5 + slope @ slope), rtol=1e-5)
+    moved = linear_pass(regularisers.latent_optimisation(weight=3.0), z=p.z + jnp.float32([[3, -4]]), drawn=p.z)
+    penalised_step = regularisers.latent_optimisation(weight=3.0)
+    assert_allclose([penalised_step.d(moved), penalised_step.g(moved)], 3 * 25, rtol=1e-5)
     clipped = linear_pass(regularisers.latent_optimisation(90.0)).forward.draw(p.state, p.batch, key)
     assert_allclose(clipped, np.broadcast_to(np.sign(slope), (6, 2)))
 
@@ -251,7 +254,7 @@ def everything():
         regularisers.lecam(start=0),
         regularisers.orthogonal(),
         regularisers.historical_averaging(),
-        regularisers.latent_optimisation(),
+        regularisers.latent_optimisation(weight=0.1),
         regularisers.gradient_normalisation(),
         regularisers.instance_noise(0.1, 100),
         regularisers.pseudo_augmentation(images=100),

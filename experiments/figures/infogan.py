@@ -40,7 +40,7 @@ def sample_codes(run: Run, member: int, n: int = 4_000) -> tuple[np.ndarray, np.
     code = jnp.arange(n) % NUM_CODES
     z = jax.random.uniform(jax.random.key(0), [n, run.config.latent], minval=-1.0)
     points = run.network("generator", member)(infogan.generator_input(z, code))
-    _, features = run.network("discriminator", member)(points)
+    features = run.network("discriminator", member)(points)["features"]
     information = infogan.information_bound(run.network("q", member)(features), code)
     return np.asarray(points), np.asarray(code), float(information)
 

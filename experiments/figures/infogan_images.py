@@ -14,6 +14,7 @@ from experiments.infogan import PAPER, information_bound
 from experiments.infogan_images import CLASSES, CONTINUOUS, draw
 from jaxgan.core import prng
 from jaxgan.core.game import TrainState
+from jaxgan.data.datasets import Dataset
 from jaxgan.data.digits import digits
 from jaxgan.render import plots
 from jaxgan.reports import figures
@@ -38,6 +39,11 @@ def _judge(experiment: Experiment, state: TrainState, images: Array) -> dict[str
     return experiment.game.networks[1].bind(state, train=False)(images)
 
 
+def generate(run: Run, member: int, z: Array) -> np.ndarray:
+    """Returns the images [N, H, W, 1] that the averaged generator makes of latents z."""
+    return np.asarray(_generate_and_judge(run.experiment, run.seed_states[member], z)[0])
+
+
 def information(run: Run, member: int, n: int = 2_000) -> float:
     """Returns the bound on the information about the class code, in nats, on n samples."""
     z = draw(prng.example_keys(jax.random.key(0), jnp.arange(n)), run.config.latent)
@@ -46,9 +52,8 @@ def information(run: Run, member: int, n: int = 2_000) -> float:
     return float(information_bound(outputs["code_logits"], code))
 
 
-def matched_accuracy(run: Run, member: int) -> float:
-    """Returns the accuracy of Q's class code on the digits, after the best one-to-one matching of codes to digits."""
-    data = digits()
+def matched_accuracy(run: Run, member: int, data: Dataset) -> float:
+    """Returns the accuracy of Q's class code on digits, after the best one-to-one matching of codes to digits."""
     images = jnp.float32(data.images) / 127.5 - 1.0
     code = np.asarray(_judge(run.experiment, run.seed_states[member], images)["code_logits"].argmax(1))
     counts = np.zeros([CLASSES, CLASSES])
@@ -56,14 +61,15 @@ def matched_accuracy(run: Run, member: int) -> float:
     return float(counts[linear_sum_assignment(-counts)].sum() / len(code))
 
 
-def sweep(run: Run) -> np.ndarray:
-    """Returns images [CLASSES * 9, 8, 8, 1], nine for each class code, along which the first continuous code varies."""
+def sweep(run: Run, member: int = 0, code: int = 0) -> np.ndarray:
+    """Returns a picture [CLASSES * H, 9 * W] with a row for each class code, in which a continuous code varies."""
     noise = draw(prng.example_keys(jax.random.key(1), jnp.arange(1)), run.config.latent)[:, : run.config.latent]
-    codes = jnp.eye(CLASSES).repeat(9, 0)
-    first = jnp.tile(jnp.linspace(-2.0, 2.0, 9), CLASSES)[:, None]
-    rest = jnp.zeros([9 * CLASSES, CONTINUOUS - 1])
-    z = jnp.concatenate([noise.repeat(9 * CLASSES, 0), codes, first, rest], axis=1)
-    return np.asarray(_generate_and_judge(run.experiment, run.seed_states[0], z)[0])
+    classes = jnp.eye(CLASSES).repeat(9, 0)
+    continuous = jnp.zeros([9 * CLASSES, CONTINUOUS]).at[:, code].set(jnp.tile(jnp.linspace(-2.0, 2.0, 9), CLASSES))
+    z = jnp.concatenate([noise.repeat(9 * CLASSES, 0), classes, continuous], axis=1)
+    images = generate(run, member, z)[..., 0]
+    _, height, width = images.shape
+    return images.reshape(CLASSES, 9, height, width).transpose(0, 2, 1, 3).reshape(CLASSES * height, 9 * width)
 
 
 def _measure(runs: Runs) -> Numbers:
@@ -71,7 +77,7 @@ def _measure(runs: Runs) -> Numbers:
     for name, at_steps in runs.items():
         members = range(at_steps[0].config.seeds)
         bounds = np.array([[information(run, member) for run in at_steps] for member in members])
-        accuracies = [matched_accuracy(at_steps[-1], member) for member in members]
+        accuracies = [matched_accuracy(at_steps[-1], member, digits()) for member in members]
         numbers |= {
             f"{name}_information": bounds,
             f"{name}_last": summarise_seeds(bounds[:, -1]),
@@ -88,8 +94,7 @@ def _plot(numbers: Numbers) -> Any:
         plots.median_band(left, numbers["steps"], numbers[f"{name}_information"], label)
     left.set(xlabel="step", ylabel="$L_I$ of the class code, nats")
     left.legend()
-    rows = numbers["sweep"][..., 0].reshape(CLASSES, 9, 8, 8).transpose(0, 2, 1, 3).reshape(8 * CLASSES, 72)
-    right.imshow(rows, cmap="gray", vmin=-1, vmax=1)
+    right.imshow(numbers["sweep"], cmap="gray", vmin=-1, vmax=1)
     right.set(xlabel="first continuous code, -2 to 2", ylabel="class code", xticks=[], yticks=[])
     return fig
 

@@ -75,6 +75,7 @@ DISTURBANCES: dict[str, Disturb] = {
     shows="the Fréchet distance of disturbed images rises with the disturbance; 1,000 MNIST images and the features of "
     "a digit classifier in place of CelebA and Inception",
     minutes=3,
+    uses_classifier=True,
 )
 def fig3() -> Figure:
     """Levels 0 to 3 of five disturbances of test images. The reference is the training set."""

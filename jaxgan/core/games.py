@@ -79,7 +79,8 @@ def two_player(
     """
     loss_term = loss if isinstance(loss, Term) else adversarial(loss)
     all_terms = (loss_term, *terms)
-    forward = compose_forward(all_terms, _forward(generator, discriminator, latent, augment))
+    networks_alone = _forward(generator, discriminator, latent, augment)
+    forward = compose_forward(all_terms, networks_alone)
 
     def d_pass(state: TrainState, batch: Batch, z_key: Array, key: Array) -> Pass:
         """Returns the pass of the discriminator's phase, whose state has the updates of all buffers."""
@@ -88,7 +89,8 @@ def two_player(
         real = forward.real(state, batch, _reserved_key(key, 4))
         real_out, state = forward.discriminate(state, real, batch, _reserved_key(key, 0))
         fake_out, state = forward.discriminate(state, fake, batch, _reserved_key(key, 1))
-        return Pass(state, batch, _reserved_key(key, 3), z, real, fake, real_out, fake_out, forward)
+        drawn = networks_alone.draw(state, batch, z_key)
+        return Pass(state, batch, _reserved_key(key, 3), z, real, fake, real_out, fake_out, forward, drawn)
 
     def g_pass(state: TrainState, batch: Batch, key: Array) -> Pass:
         """Returns the pass of the generator's phase, which does not update the discriminator's buffers."""
@@ -98,7 +100,8 @@ def two_player(
         real = forward.real(state, batch, _reserved_key(key, 4))
         real_out, _ = forward.discriminate(state, real, batch, _reserved_key(key, 1))
         fake_out, _ = forward.discriminate(state, fake, batch, _reserved_key(key, 2))
-        return Pass(state, batch, _reserved_key(key, 3), z, real, fake, real_out, fake_out, forward)
+        drawn = networks_alone.draw(state, batch, key)
+        return Pass(state, batch, _reserved_key(key, 3), z, real, fake, real_out, fake_out, forward, drawn)
 
     def weighted_penalty(state: TrainState, real: Array, fake: Array, batch: Batch, key: Array) -> Array:
         critic = lambda x: logits_of(forward.discriminate(state, x, batch, _reserved_key(key, 0))[0])

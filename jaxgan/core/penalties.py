@@ -104,7 +104,7 @@ def max_gradient(critic: Critic, real: Array, fake: Array, key: Array) -> Array:
 
 
 def orthogonality(params: chex.ArrayTree) -> Array:
-    """Returns the sum of squared inner products of different filters, over all kernels (Brock et al. 2018, Eq. 3).
+    """Returns the sum of squared inner products of different filters, over all kernels (BigGAN; Brock et al. 2018).
 
     A kernel [..., O] is a matrix W with O columns, its filters. The term of W is the sum of the squares of W'W off the
     diagonal. Kernels are the leaves with the name "kernel".

@@ -71,7 +71,7 @@ def lecam(weight: float = 0.3, decay: float = 0.99, start: int = 1_000) -> Term:
 
 
 def off_diagonal(gram: Array) -> Array:
-    """Returns the squared norm of W'W without its diagonal (Brock et al. 2018, arXiv 1809.11096, Eq. 3)."""
+    """Returns the squared norm of W'W without its diagonal (BigGAN; Brock et al. 2018, arXiv 1809.11096)."""
     return ((gram * (1.0 - jnp.eye(len(gram)))) ** 2).sum()
 
 
@@ -104,7 +104,7 @@ def orthogonal(
 
 
 def historical_averaging(weight: float = 1.0) -> Term:
-    """Returns weight * ||θ - mean of θ over all steps||^2 of each player (Salimans et al. 2016, section 3.3)."""
+    """Returns weight * ||θ - mean of θ over all steps||^2 of each player (Salimans et al. 2016, arXiv 1606.03498)."""
 
     def means(p: Pass) -> dict[str, Params]:
         follow = lambda old, new: old + (new - old) / (1.0 + p.state.step.astype(jnp.float32))
@@ -143,7 +143,7 @@ def top_k(loss: Adversarial, steps_per_epoch: int, decay: float = 0.99, smallest
 
 
 def feature_matching(loss: AdversarialLoss) -> Term:
-    """Returns a loss whose generator matches the mean features of reals (Salimans et al. 2016, section 3.1).
+    """Returns a loss whose generator matches the mean features of reals (Salimans et al. 2016, arXiv 1606.03498).
 
     The discriminator must return "features".
     """
@@ -151,12 +151,12 @@ def feature_matching(loss: AdversarialLoss) -> Term:
     return Term("feature_matching", d=adversarial(loss).d, g=match)
 
 
-def latent_optimisation(alpha: float = 0.9, beta: float = 5.0, limit: float = 1.0) -> Term:
+def latent_optimisation(alpha: float = 0.9, beta: float = 5.0, limit: float = 1.0, weight: float = 0.0) -> Term:
     """Returns the latent step of LOGAN by natural gradient (Wu et al. 2019, arXiv 1912.00953).
 
     z' = z + α g / (β + ||g||^2) with g = ∂D(G(z)) / ∂z, clipped to [-limit, limit], replaces z in the losses of both
-    players, and their gradients pass through it. z must be drawn from that cube. The paper's penalty on ||z' - z||^2 is
-    omitted.
+    players, and their gradients pass through it. z must be drawn from that cube. Both losses gain
+    weight * E ||z' - z||^2, the paper's penalty on the step, here after clipping.
     """
 
     def change(forward: Forward) -> Forward:
@@ -172,7 +172,9 @@ def latent_optimisation(alpha: float = 0.9, beta: float = 5.0, limit: float = 1.
 
         return forward._replace(draw=draw)
 
-    return Term("latent_optimisation", forward=change)
+    step_size = lambda p: weight * ((p.z - p.drawn) ** 2).sum(1).mean()
+    penalty = step_size if weight else None
+    return Term("latent_optimisation", d=penalty, g=penalty, forward=change)
 
 
 def gradient_normalisation() -> Term:

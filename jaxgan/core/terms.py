@@ -55,6 +55,7 @@ class Pass:
         real_out: The discriminator's outputs for `real`.
         fake_out: Its outputs for `fake`.
         forward: The functions that made these.
+        drawn: The generator's input before terms changed it.
         buffer: The term's own buffer.
     """
 
@@ -67,6 +68,7 @@ class Pass:
     real_out: Any
     fake_out: Any
     forward: Forward
+    drawn: Any = None
     buffer: Any = None
 
     @property

@@ -10,11 +10,12 @@ import jax
 from jax import Array
 
 from jaxgan.networks.dcgan import num_halvings
+from jaxgan.networks.heads import Outputs
 from jaxgan.networks.layers import Conv, batch_norm, dropout, leaky_relu
 
 
 class Discriminator(nn.Module):
-    """Maps images [B, H, H, C] and example keys [B], for dropout, to logits [B] and class logits [B, classes].
+    """Maps images [B, H, H, C] and example keys [B], for dropout, to "logits" [B] and "class_logits" [B, classes].
 
     H must be `base` times a power of two.
     """
@@ -25,7 +26,7 @@ class Discriminator(nn.Module):
     keep_prob: float = 0.5  # probability that dropout keeps an activation
 
     @nn.compact
-    def __call__(self, x: Array, keys: Array, train: bool = True) -> tuple[Array, Array]:
+    def __call__(self, x: Array, keys: Array, train: bool = True) -> Outputs:
         for n in range(2 * num_halvings(x.shape[1], self.base)):
             strides = (1, 1) if n % 2 else (2, 2)
             x = Conv(self.width << n, (3, 3), strides, use_bias=n == 0)(x)
@@ -33,4 +34,4 @@ class Discriminator(nn.Module):
             if train:
                 x = dropout(x, jax.vmap(jax.random.fold_in, (0, None))(keys, n), self.keep_prob)
         x = x.reshape(len(x), -1)
-        return nn.Dense(1)(x)[:, 0], nn.Dense(self.classes)(x)
+        return {"logits": nn.Dense(1)(x)[:, 0], "class_logits": nn.Dense(self.classes)(x)}

@@ -57,12 +57,12 @@ class Discriminator(nn.Module):
     norm: bool = True  # whether to use batch norm; per-example gradient penalties need False
     kernel_init: Initializer = NORMAL
     classes: int = 0
-    spectral: bool = False  # whether to use spectral norm in each layer
+    spectral: int = 0  # power iterations of the spectral norm of each layer in each call; 0 for none
     head: nn.Module | None = None
 
     @nn.compact
     def __call__(self, x: Array, labels: Array | None = None, train: bool = True) -> Any:
-        normed = functools.partial(spectral_norm, train) if self.spectral else lambda layer: layer
+        normed = lambda layer: spectral_norm(train, layer, self.spectral) if self.spectral else layer
         if self.classes:
             maps = nn.one_hot(labels, self.classes, dtype=x.dtype)[:, None, None]
             x = jnp.concatenate([x, jnp.broadcast_to(maps, (*x.shape[:3], self.classes))], axis=-1)

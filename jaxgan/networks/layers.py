@@ -79,6 +79,7 @@ class SpectralNorm(nn.Module):
     """
 
     layer: nn.Module
+    iterations: int = 1  # of the power method in each call
 
     @nn.compact
     def __call__(self, x: Array, train: bool) -> Array:
@@ -89,7 +90,7 @@ class SpectralNorm(nn.Module):
         u_init = lambda: jax.random.normal(self.make_rng("params"), (1, matrix.shape[1]))
         u = self.variable("spectral", f"{name}/u", u_init)
         sigma = self.variable("spectral", f"{name}/sigma", jnp.ones, ())
-        estimate, next_u = largest_singular_value(matrix.astype(u.value.dtype), u.value)
+        estimate, next_u = largest_singular_value(matrix.astype(u.value.dtype), u.value, self.iterations)
         if train:
             u.value, sigma.value = next_u, estimate
         kernel = params["kernel"] / jnp.where(estimate == 0, 1, estimate).astype(matrix.dtype)
@@ -110,25 +111,26 @@ def instance_norm(affine: bool = False, **options: Any) -> Activation:
     return functools.partial(_call_with_promotion, layer)
 
 
-def spectral_norm(train: bool, layer: nn.Module) -> Callable[[Array], Array]:
+def spectral_norm(train: bool, layer: nn.Module, iterations: int = 1) -> Callable[[Array], Array]:
     """Returns the layer with its kernel divided by an estimate of the kernel's largest singular value.
 
-    The kernel [..., O] is reshaped to a matrix W with O columns. The estimate is v'Wu after one power iteration (Miyato
-    et al. 2018, Algorithm 1) that starts from u [1, O] in the collection "spectral". A call with `train` stores the new
-    u, and the estimate as sigma. No gradient flows through u and v.
+    The kernel [..., O] is reshaped to a matrix W with O columns. The estimate is v'Wu after a power iteration (Miyato
+    et al. 2018, Algorithm 1), or as many as `iterations`, from u [1, O] in the collection "spectral". A call with
+    `train` stores the new u, and the estimate as sigma. No gradient flows through u and v.
     """
-    return lambda x: SpectralNorm(layer)(x, train)
+    return lambda x: SpectralNorm(layer, iterations)(x, train)
 
 
-def largest_singular_value(matrix: Array, u: Array) -> tuple[Array, Array]:
-    """Returns an estimate v'Wu of the largest singular value of W [I, O], and the next u [1, O], by power iteration.
+def largest_singular_value(matrix: Array, u: Array, iterations: int = 1) -> tuple[Array, Array]:
+    """Returns an estimate v'Wu of the largest singular value of W [I, O], and the next u [1, O], by power iterations.
 
     No gradient flows through u and v.
     """
     normalise = lambda x: x / (jnp.linalg.norm(x) + 1e-12)  # epsilon as in the authors' code
     fixed = jax.lax.stop_gradient(matrix)
-    v = normalise(u @ fixed.T)
-    u = normalise(v @ fixed)
+    for _ in range(iterations):
+        v = normalise(u @ fixed.T)
+        u = normalise(v @ fixed)
     return (v @ matrix @ u.T)[0, 0], u
 
 

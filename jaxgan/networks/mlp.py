@@ -4,7 +4,6 @@ The default sizes and initial weights are those for the toy data of improved WGA
 three layers of 512 units, He uniform. Their critic uses ReLU; the default here is leaky ReLU.
 """
 
-import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -49,12 +48,12 @@ class Critic(nn.Module):
     depth: int = 3  # number of hidden layers
     activation: Activation = leaky_relu
     kernel_init: Initializer = HE_UNIFORM
-    spectral: bool = False  # whether to use spectral norm in each layer
+    spectral: int = 0  # power iterations of the spectral norm of each layer in each call; 0 for none
     head: nn.Module | None = None
 
     @nn.compact
     def __call__(self, x: Array, labels: Array | None = None, train: bool = True) -> Any:
-        normed = functools.partial(spectral_norm, train) if self.spectral else lambda layer: layer
+        normed = lambda layer: spectral_norm(train, layer, self.spectral) if self.spectral else layer
         x = x.reshape(len(x), -1)
         for _ in range(self.depth):
             x = self.activation(normed(nn.Dense(self.width, kernel_init=self.kernel_init))(x))

@@ -4,7 +4,7 @@ import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -132,6 +132,16 @@ def median(x: Any) -> float:
     return float("inf") if x is None else float(x)
 
 
+def without_repetition(result: Result) -> Result:
+    """Returns a result in which what all records have in common is said once, as "common"."""
+    records = result.get("records", [])
+    own = {*PROTOCOL_FIELDS, "value"}
+    is_common = lambda field: field not in own and all(record.get(field) == records[0][field] for record in records)
+    common = {field: value for field, value in records[0].items() if is_common(field)} if records else {}
+    rest = [{field: value for field, value in record.items() if field not in common} for record in records]
+    return {**result, "common": common, "records": rest} if records else result
+
+
 def ranked(results: Sequence[Result], by: str) -> tuple[list[Result], list[Result]]:
     """Returns the measured methods, the smallest median of metric `by` first, and the failed ones."""
     of_metric = [column for column in columns(results) if column["metric"] == by]
@@ -140,15 +150,22 @@ def ranked(results: Sequence[Result], by: str) -> tuple[list[Result], list[Resul
     return sorted(measured, key=best), [result for result in results if "failure" in result]
 
 
-def table(results: Sequence[Result], by: str) -> str:
-    """Returns the comparison in Markdown: a row for each method, median and quartiles over seeds, then the failures."""
+def table(results: Sequence[Result], by: str, metrics: Sequence[str] = ()) -> str:
+    """Returns the comparison in Markdown: a row for each method, median and quartiles over seeds, then the failures.
+
+    Args:
+        results: What `run_method` returned.
+        by: The metric by which methods are sorted.
+        metrics: The metrics of the columns; all by default.
+    """
     measured, failed = ranked(results, by)
-    cols = columns(measured)
+    cols = [column for column in columns(measured) if not metrics or column["metric"] in metrics]
     head = ["method", *(column["metric"] for column in cols), "seconds", "parameters"]
     rows = [head, ["---"] * len(head)]
     for result in measured:
         cells = [_cell(value(result, column)) for column in cols]
-        rows.append([f"`{result['name']}`", *cells, f"{result['seconds']:,.0f}", f"{result['parameters']:,}"])
+        seconds = f"{result['seconds']:,.{0 if result['seconds'] >= 10 else 1}f}"
+        rows.append([f"`{result['name']}`", *cells, seconds, f"{result['parameters']:,}"])
     lines = [f"| {' | '.join(row)} |" for row in rows]
     notes = [f"- `{result['name']}`: {result['failure']}" for result in failed]
     return "\n".join([*lines, *(["", "Not measured:", "", *notes] if notes else [])])
@@ -161,26 +178,51 @@ def _cell(x: Any) -> str:
     return f"{number(x['median'])} ({number(x['low'])} to {number(x['high'])})" if isinstance(x, dict) else number(x)
 
 
-def plot(results: Sequence[Result], by: str) -> Any:
-    """Returns the figure of metric `by` against training seconds, both logarithmic, with quartiles."""
-    measured, _ = ranked(results, by)
-    fig, axes = plots.subplots(1, 1, width=5.0, height=3.6)
-    ax = axes[0, 0]
-    for column in (column for column in columns(measured) if column["metric"] == by):
-        for result in measured:
-            if not np.isfinite(median(x := value(result, column))):
-                continue
+class Point(NamedTuple):
+    """A method in the figure: seconds of training, and median and quartiles of its metric."""
+
+    name: str
+    seconds: float
+    middle: float
+    low: float
+    high: float
+
+
+def points(results: Sequence[Result], by: str) -> list[Point]:
+    """Returns the methods whose metric `by` is finite, the smallest median first."""
+    found = []
+    for result in ranked(results, by)[0]:
+        for column in (column for column in columns(results) if column["metric"] == by):
+            x = value(result, column)
             low, high = (x["low"], x["high"]) if isinstance(x, dict) else (x, x)
-            (line,) = ax.plot([result["seconds"]] * 2, [low, high], linewidth=0.8)
-            ax.plot(result["seconds"], median(x), "o", markersize=3, color=line.get_color())
-            ax.annotate(
-                result["name"].split("/")[0],
-                (result["seconds"], median(x)),
-                fontsize=5,
-                xytext=(3, 1),
-                textcoords="offset points",
-            )
-    ax.set(xlabel="seconds of training per seed", ylabel=by, xscale="log", yscale="log")
+            if None not in (low, high) and np.isfinite(median(x)):
+                found.append(Point(result["name"].split("/")[0], result["seconds"], median(x), low, high))
+    return found
+
+
+def frontier(methods: Sequence[Point]) -> list[Point]:
+    """Returns the methods of which none is both faster and better."""
+    is_beaten = lambda a: any(b.seconds < a.seconds and b.middle < a.middle for b in methods)
+    return [method for method in methods if not is_beaten(method)]
+
+
+def plot(results: Sequence[Result], by: str) -> Any:
+    """Returns the figure of metric `by`: methods with quartiles, best first; and medians against training seconds."""
+    methods = points(results, by)
+    fig, ((left, right),) = plots.subplots(1, 2, height=max(2.6, 0.6 + 0.13 * len(methods)))
+    rows, middles = range(len(methods)), [method.middle for method in methods]
+    left.hlines(rows, [method.low for method in methods], [method.high for method in methods], linewidth=1)
+    left.plot(middles, rows, "o", markersize=3)
+    left.set(xlabel=f"{by}, median and quartiles", xscale="log", ylim=(len(methods) - 0.5, -0.5))
+    left.set_yticks(rows, [method.name for method in methods], fontsize=6)
+    best = sorted(frontier(methods), key=lambda method: method.seconds)
+    for shown, line, color in ((methods, "o", "0.6"), (best, "o-", plots.COLOURS[0])):
+        x, y = [method.seconds for method in shown], [method.middle for method in shown]
+        right.plot(x, y, line, markersize=3, linewidth=0.8, color=color)
+    for method in best:
+        at = (method.seconds, method.middle)
+        right.annotate(method.name, at, fontsize=6, xytext=(3, 3), textcoords="offset points")
+    right.set(xlabel="seconds of training per seed", ylabel=by, xscale="log", yscale="log")
     return fig
 
 
@@ -202,7 +244,8 @@ def compare(
 def write(results: Sequence[Result], folder: Path, budget: Budget) -> None:
     """Writes results.json, table.md and figure.png, sorted by the first metric."""
     by = next((column["metric"] for column in columns(results)), "")
-    about = {"budget": dataclasses.asdict(budget), "by": by, "results": results}
+    compact = [without_repetition(result) for result in results]
+    about = {"budget": dataclasses.asdict(budget), "by": by, "results": compact}
     atomic.write_text(folder / "results.json", json.dumps(about, indent=1))
     atomic.write_text(folder / "table.md", table(results, by) + "\n")
     if by:

@@ -138,7 +138,11 @@ class Figure:
 
 @dataclasses.dataclass(frozen=True)
 class FigureEntry:
-    """A registered figure; `minutes` is the expected time from an empty cache on `hardware`."""
+    """A registered figure; `minutes` is the expected time from an empty cache on `hardware`.
+
+    With `uses_classifier` its claims hold only for a feature classifier (`jaxgan.evaluate.classifier`) that is trained
+    in full.
+    """
 
     id: str
     build: Callable[[], Figure]
@@ -146,6 +150,7 @@ class FigureEntry:
     shows: str
     minutes: float | None
     hardware: str = CPU
+    uses_classifier: bool = False
 
     @property
     def cost(self) -> str:
@@ -167,14 +172,23 @@ _register: dict[str, FigureEntry] = {}
 
 
 def register(
-    id: str, *, paper: str, shows: str, minutes: float | None, hardware: str = CPU
+    id: str,
+    *,
+    paper: str,
+    shows: str,
+    minutes: float | None,
+    hardware: str = CPU,
+    uses_classifier: bool = False,
 ) -> Callable[[Callable[[], Figure]], Callable[[], Figure]]:
-    """Returns a decorator that registers `build() -> Figure` as `paper/figure`. Raises ValueError for a taken id."""
+    """Returns a decorator that registers `build() -> Figure` as `paper/figure`, see `FigureEntry`.
+
+    Raises ValueError for a taken id.
+    """
 
     def add(build: Callable[[], Figure]) -> Callable[[], Figure]:
         if id in _register:
             raise ValueError(f"figure {id} is registered twice")
-        _register[id] = FigureEntry(id, build, paper, shows, minutes, hardware)
+        _register[id] = FigureEntry(id, build, paper, shows, minutes, hardware, uses_classifier)
         return build
 
     return add
