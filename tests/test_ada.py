@@ -7,12 +7,14 @@ import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
-from helpers import short_run
 from numpy.testing import assert_allclose, assert_array_equal
 
-from jaxgan.core import ada
+from experiments.testbeds import DENSE_DIGITS, ImageConfig
+from jaxgan.core import ada, losses
 from jaxgan.core.game import TrainState
+from jaxgan.runs.registry import Entry
 from jaxgan.runs.run import train_entry
 from jaxgan.training import sampling, trainer
 
@@ -181,8 +183,10 @@ def test_adaptive_augmentation_trains_and_resumes(tmp_path, share_programs, monk
     monkeypatch.setattr(trainer.Monitor, "draw_preview", lambda *_: None)
     monkeypatch.setattr(sampling, "evaluate_state", lambda *_, **__: ({}, {}))
     periods = dict.fromkeys(("save_every", "sample_every", "evaluate_every", "log_every"), 4)
-    entry, config = short_run("lsgan/digits", steps=8, width=4, augment="ada", d_lr=0.01, **periods)
-    entry = share_programs(entry)
+    config = ImageConfig(steps=8, batch_size=16, latent=4, width=4, augment="ada", **periods)
+    adam = optax.adam(0.01)
+    build = lambda config: DENSE_DIGITS.two_player(config, losses.non_saturating, adam, adam)
+    entry = share_programs(Entry("ada/digits", config, build))
     train_entry(entry, dataclasses.replace(config, steps=4), tmp_path / "resumed", 1)
     resumed, whole = (train_entry(entry, config, tmp_path / folder, 1) for folder in ("resumed", "whole"))
     chex.assert_trees_all_equal(resumed.state, whole.state, strict=True)
