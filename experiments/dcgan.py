@@ -9,14 +9,11 @@ as in the authors' Torch code, and the number of halvings follows from the image
 """
 
 import dataclasses
-from typing import Literal
 
 from experiments import gan, testbeds
 from experiments.testbeds import CIFAR10, DIGITS, MNIST, Testbed
 from jaxgan.core import losses
-from jaxgan.data.folders import MAX_SIZE
-from jaxgan.runs.registry import register
-from jaxgan.training.experiment import Experiment, setting
+from jaxgan.training.experiment import Experiment
 
 PAPER = "Radford et al. 2015, arXiv 1511.06434"
 SHOWS = "convolutions and batch norm in both networks, the basis of most image GANs"
@@ -30,15 +27,7 @@ class Config(testbeds.ImageConfig, gan.Config):
     batch_size: int = 128
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class OwnConfig(Config):
-    """DCGAN on a user's images."""
-
-    data: str = setting("cifar10", "a folder of images, or the name of a TFDS data set")
-    size: int = setting(32, "side of the square that images are cropped and resized to, in pixels", high=MAX_SIZE)
-    channels: Literal[1, 3] = setting(3, "channels of the images")
-
-
+@testbeds.register_own("dcgan", Config(steps=20_000, **testbeds.PERIODS), paper=PAPER, shows=SHOWS)
 @testbeds.register_on(
     "dcgan",
     {
@@ -52,17 +41,3 @@ class OwnConfig(Config):
 def build(testbed: Testbed, config: Config) -> Experiment:
     """The non-saturating loss on DCGAN's networks."""
     return gan.build(losses.non_saturating, testbed, config)
-
-
-@register(
-    "dcgan/own",
-    OwnConfig(steps=20_000, **testbeds.PERIODS),
-    paper=PAPER,
-    dataset="a folder of images, or any data set of TFDS",
-    shows=SHOWS,
-    task="images",
-    minutes=None,
-)
-def build_own(config: OwnConfig) -> Experiment:
-    """DCGAN without evaluation while training: images without classes have no feature classifier."""
-    return build(testbeds.own_images(config.data, config.size, config.channels), config)

@@ -32,6 +32,7 @@ from jaxgan.runs.targets import latent_spec
 from jaxgan.training.experiment import Experiment, setting
 
 PAPER = "Karras et al. 2018, arXiv 1710.10196"
+SHOWS = "levels of growing size in windows of phases, each faded in; WGAN-GP with equalised learning rates"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -113,6 +114,12 @@ def growing(
 ON_SMALL = {"latent": 64, "width": 16, "max_width": 32, "batch_size": 32}
 
 
+@testbeds.register_own(
+    "progan",
+    Config(steps=500_000, **testbeds.PERIODS),
+    paper=PAPER,
+    shows=SHOWS,
+)
 @testbeds.register_on(
     "progan",
     {
@@ -123,7 +130,7 @@ ON_SMALL = {"latent": 64, "width": 16, "max_width": 32, "batch_size": 32}
         CIFAR10: Config(**CIFAR10.defaults | {"steps": 750_000, "batch_size": 16, "latent": 512, "width": 128}),
     },
     paper=PAPER,
-    shows="levels of growing size in windows of phases, each faded in; WGAN-GP with equalised learning rates",
+    shows=SHOWS,
 )
 def build(testbed: ImageSet, config: Config) -> Experiment:
     """One pair of phases for each level."""

@@ -3,6 +3,7 @@
     python launch.py train r3gan/mnist
     python launch.py train r3gan/stacked_mnist
     python launch.py train r3gan/cifar10
+    python launch.py train r3gan/own --data PATH --size 64 --flip
 
 During a burn-in, along half a cosine, the learning rates and gamma fall, and Adam's beta2 and the half-life of the
 averaged generator rise. As in the authors' code, bfloat16 leaves the 4x4 stages in float32, and each player's update
@@ -70,6 +71,7 @@ ON_MNIST = {
     "ema_half_life": 2e4,
 }
 ON_STACKED_MNIST = {"steps": 20_000, "width": 768, "burn_in": 2e6, "last_lr": 1.0, "ema_half_life": 5e5}
+ON_OWN = {"steps": 100_000, "batch_size": 64, "width": 256, "groups": 32, "augment": "ada", "burn_in": 2e6}
 ON_CIFAR10 = {
     "steps": 40_000,
     "width": 768,
@@ -80,6 +82,7 @@ ON_CIFAR10 = {
 }
 
 
+@testbeds.register_own("r3gan", Config(**testbeds.PERIODS | ON_OWN), paper=PAPER, shows=SHOWS)
 @testbeds.register_on(
     "r3gan",
     {

@@ -2,6 +2,7 @@
 
     python launch.py train sngan/digits
     python launch.py train sngan/mnist
+    python launch.py train sngan/own --data PATH --size 64 --flip
     python launch.py figure sngan/fig9
 
 All experiments have the hinge loss. The networks on digits are the paper's convolutional ones (Table 3), with as many
@@ -63,6 +64,7 @@ def schedule(config: Config) -> dict[str, Any]:
     return {"n_critic": config.n_critic, "g_batches": tuple(range(config.g_batches))}
 
 
+@testbeds.register_own("sngan", Config(steps=50_000, **testbeds.PERIODS), paper=PAPER, shows=SHOWS)
 @testbeds.register_on(
     "sngan",
     {

@@ -70,6 +70,7 @@ class Config(testbeds.ImageConfig):
     ema_ramp: float = setting(0.05, "limit of the half-life as a fraction of the images seen")
 
 
+OWN_PERIODS = {name: 10 * steps for name, steps in testbeds.PERIODS.items()}
 ON_DIGITS = {
     "batch_size": 32,
     "latent": 32,
@@ -84,6 +85,7 @@ ON_DIGITS = {
 }
 
 
+@testbeds.register_own("stylegan3", Config(steps=100_000, **OWN_PERIODS), paper=PAPER, shows=SHOWS)
 @testbeds.register_on(
     "stylegan3",
     {DIGITS: Config(**DIGITS.defaults | ON_DIGITS)},

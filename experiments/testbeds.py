@@ -19,7 +19,7 @@ from jaxgan.core.games import Latent
 from jaxgan.core.losses import AdversarialLoss
 from jaxgan.data import datasets, sources, synthetic
 from jaxgan.data.digits import digits
-from jaxgan.data.folders import find_folder, load_folder
+from jaxgan.data.folders import MAX_SIZE, find_folder, load_folder
 from jaxgan.data.sources import Source
 from jaxgan.errors import UserError
 from jaxgan.evaluate.digits_svm import class_balance
@@ -53,6 +53,15 @@ class ImageConfig(Config):
     dequantise: bool = setting(False, "add uniform noise of one grey level")
     augment: Literal["none", "diffaug", "ada"] = setting("none", "augmentation of what the discriminator sees")
     bfloat16: bool = setting(False, "compute in bfloat16; parameters stay float32")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OwnImages(ImageConfig):
+    """Settings of experiments on a user's images."""
+
+    data: str = setting("cifar10", "a folder of images, or the name of a TFDS data set")
+    size: int = setting(32, "side of the square that images are cropped and resized to, in pixels", high=MAX_SIZE)
+    channels: Literal[1, 3] = setting(3, "channels of the images")
 
 
 DIFFAUG = augment.always(augment.compose(augment.colour, augment.translation, augment.cutout))
@@ -372,8 +381,9 @@ def own_images(data: str, size: int, channels: int) -> ImageSet:
         load_split=load_split,
         shape=(size, size, channels),
         base=base,
+        hardware="1 GPU",
         classes=0,
-        metrics=(),
+        metrics=("fid_or_fd_random",),
         minutes=None,
         defaults=PERIODS,
     )
@@ -406,6 +416,38 @@ def register_on(
                 hardware=testbed.hardware,
                 test_settings=test_settings,
             )(functools.partial(build, testbed))
+        return build
+
+    return add
+
+
+def register_own(method: str, config: Config, *, paper: str, shows: str) -> Callable[[Build], Build]:
+    """Returns a decorator that registers `build(testbed, config)` as `method/own`, on a user's images.
+
+    `config` has the defaults. Its class gets the settings of `OwnImages`, if it does not have them.
+    """
+    fields = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
+    if not isinstance(config, OwnImages):
+        own_class = dataclasses.make_dataclass(
+            "OwnConfig", [], bases=(type(config), OwnImages), frozen=True, kw_only=True
+        )
+        own_class.__doc__ = type(config).__doc__
+        config = own_class(**fields)
+
+    def build_own(build: Build, config: OwnImages) -> Experiment:
+        return build(own_images(config.data, config.size, config.channels), config)
+
+    def add(build: Build) -> Build:
+        registry.register(
+            f"{method}/own",
+            config,
+            paper=paper,
+            dataset="a folder of images, or any data set of TFDS",
+            shows=shows,
+            task="images",
+            minutes=None,
+            hardware="1 GPU",
+        )(functools.partial(build_own, build))
         return build
 
     return add

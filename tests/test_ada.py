@@ -3,14 +3,20 @@
 import dataclasses
 import functools
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from jaxgan.core import ada
+from experiments.testbeds import DENSE_DIGITS, ImageConfig
+from jaxgan.core import ada, losses
 from jaxgan.core.game import TrainState
+from jaxgan.runs.registry import Entry
+from jaxgan.runs.run import train_entry
+from jaxgan.training import sampling, trainer
 
 SIDE = 12
 warp = jax.jit(ada.warp)
@@ -146,3 +152,43 @@ def test_p_follows_the_sign_of_the_logits_at_reals():
     assert float(state.buffers["augment_p"]) == 0.0
     x = jnp.zeros([2, SIDE, SIDE, 1])
     assert_array_equal(augment.apply(dataclasses.replace(state), x, jax.random.split(jax.random.key(0), 2)), x)
+
+
+@pytest.mark.parametrize(("p", "leaks"), [(0.3, False), (0.7, False), (1.0, True)])
+def test_turns_do_not_leak_below_a_probability_of_one(p, leaks):
+    """Section 3.1: turned distributions are equal only if the distributions are, as long as p < 1.
+
+    The share of quarter turns in augmented images is a matrix times that in images. Estimated from flips and turns of
+    a corner, it can be inverted for p < 1, and its smallest singular value is 1 - p.
+    """
+    corner = jnp.zeros([1, 4, 4, 1]).at[:, 0, 1].set(1.0)
+    images = jnp.concatenate([jnp.rot90(corner, n, (1, 2)) for n in range(4)])
+    n = 20_000
+    uniforms = jax.random.uniform(jax.random.key(0), [7, n])
+    draws = uniforms.at[0].set(1.0).at[2].set(1.0)  # Neither flips nor shifts.
+    inverse = ada.draw_blit(iter(draws), p, 4, 4)
+    turned = jax.jit(lambda image: blit(jnp.broadcast_to(image[None], [n, 4, 4, 1]), inverse))
+    shares = np.stack([[(turned(a) == b[None]).all((1, 2, 3)).mean() for b in images] for a in images])
+    assert_allclose(shares.sum(1), 1.0, rtol=1e-6)
+    smallest = np.linalg.svd(shares)[1][-1]
+    assert smallest == pytest.approx(1 - p, abs=0.02)
+    # A generator of another distribution has augmented images of another distribution.
+    data, generated = np.array([1, 0, 0, 0]), np.array([0.5, 0.5, 0, 0])
+    distance = np.abs(data @ shares - generated @ shares).sum()
+    assert (distance < 0.05) == leaks
+
+
+def test_adaptive_augmentation_trains_and_resumes(tmp_path, share_programs, monkeypatch):
+    """`--augment ada` on digits: p rises from the first update on, and a resumed run equals a whole one."""
+    monkeypatch.setattr(trainer.Monitor, "draw_preview", lambda *_: None)
+    monkeypatch.setattr(sampling, "evaluate_state", lambda *_, **__: ({}, {}))
+    periods = dict.fromkeys(("save_every", "sample_every", "evaluate_every", "log_every"), 4)
+    config = ImageConfig(steps=8, batch_size=16, latent=4, width=4, augment="ada", **periods)
+    adam = optax.adam(0.01)
+    build = lambda config: DENSE_DIGITS.two_player(config, losses.non_saturating, adam, adam)
+    entry = share_programs(Entry("ada/digits", config, build))
+    train_entry(entry, dataclasses.replace(config, steps=4), tmp_path / "resumed", 1)
+    resumed, whole = (train_entry(entry, config, tmp_path / folder, 1) for folder in ("resumed", "whole"))
+    chex.assert_trees_all_equal(resumed.state, whole.state, strict=True)
+    assert 0 < float(whole.state.buffers["augment_p"]) <= 2 * 16 * 4 / 500_000
+    assert {"augment/p", "augment/sign"} <= set(whole.metrics())

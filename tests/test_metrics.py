@@ -49,6 +49,14 @@ def measure(name, samples, load=load_split, labels=None):
     return metrics.get([name])[name](EvaluatedSamples(samples, ReferenceSet(load), labels))
 
 
+def test_distance_on_a_random_network_is_zero_for_the_reals_and_small_for_others_like_them():
+    reals, others = load_split("train").images, load_split("test").images
+    load = lambda split: Dataset("folder:train", reals)
+    assert measure("fd_random", reals, load).values["fd_random"] == pytest.approx(0, abs=1e-3)
+    close, far = (measure("fid_or_fd_random", x, load).values["fd_random"] for x in (others, 16 - others))
+    assert 0 < 10 * close < far
+
+
 def test_statistics_of_pixels_against_closed_forms():
     rng = np.random.default_rng(0)
     real = rng.integers(50, 151, [400, 4, 4, 3], np.uint8)

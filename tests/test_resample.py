@@ -11,6 +11,7 @@ from scipy import signal
 from jaxgan.core.resample import BINOMIAL, downsample, upsample
 
 UNEVEN = (0.1, 0.4, 0.3, 0.15, 0.03, 0.02)  # not symmetric
+LONG = (0.02, 0.05, 0.1, 0.2, 0.3, 0.15, 0.1, 0.03, 0.03, 0.02)
 
 
 def upfirdn(x, taps, up, down, pad):
@@ -25,7 +26,7 @@ def upfirdn(x, taps, up, down, pad):
     return x
 
 
-@pytest.mark.parametrize("taps", [BINOMIAL, UNEVEN])
+@pytest.mark.parametrize("taps", [BINOMIAL, UNEVEN, LONG])
 def test_resampling_equals_scipy(taps, key):
     x = jax.random.normal(key, [2, 5, 6, 3])
     half = len(taps) // 2

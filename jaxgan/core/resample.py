@@ -1,7 +1,8 @@
 """Resampling of images [B, H, W, C] by a factor of two with a separable low-pass filter.
 
 All functions convolve both axes with a filter of taps [K], in the manner of `upfirdn` (upsample, filter, downsample) of
-StyleGAN2. Pixels outside the image count as 0. They are sums of shifted images, which all backends fuse.
+StyleGAN2. Pixels outside the image count as 0. Short filters are sums of shifted images, which all backends fuse. Long
+ones are products with banded matrices, which compile sooner and are several times faster on the CPU.
 """
 
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ import numpy as np
 from jax import Array, lax
 
 BINOMIAL = (0.125, 0.375, 0.375, 0.125)  # StyleGAN2's filter, [1, 3, 3, 1] / 8
+MAX_SHIFTS = 8  # taps of the longest filter that is a sum of shifted images
 
 
 def upsample(x: Array, taps: Sequence[float] = BINOMIAL, pad: tuple[int, int] | None = None) -> Array:
@@ -30,6 +32,9 @@ def upsample(x: Array, taps: Sequence[float] = BINOMIAL, pad: tuple[int, int] | 
         length = 2 * x.shape[axis] + low + high - len(taps) + 1
         if length % 2:
             raise ValueError(f"padding ({low}, {high}) gives an odd length {length} with {len(taps)} taps")
+        if len(taps) > MAX_SHIFTS:
+            x = apply_along(x, axis, _banded_matrix(kernel, length, x.shape[axis], low, 1, 2))
+            continue
         phases = []
         for phase in (0, 1):  # Half of the taps meet inserted zeros.
             first = (phase + low) % 2
@@ -56,9 +61,25 @@ def downsample(
     kernel = np.asarray(taps[::-1])
     for axis in (1, 2):
         length = (x.shape[axis] + low + high - len(taps)) // factor + 1
+        if len(taps) > MAX_SHIFTS:
+            x = apply_along(x, axis, _banded_matrix(kernel, length, x.shape[axis], low, factor, 1))
+            continue
         terms = enumerate(kernel, start=-low)
         x = sum(float(tap) * _window(x, axis, offset, length, factor) for offset, tap in terms)
     return x
+
+
+def apply_along(x: Array, axis: int, matrix: np.ndarray) -> Array:
+    """Returns images [B, H, W, C] with the columns (axis 1) or rows (axis 2) of pixels multiplied by a matrix."""
+    product = {1: "ij,bjwc->biwc", 2: "ij,bhjc->bhic"}[axis]
+    return jnp.einsum(product, jnp.asarray(matrix, x.dtype), x, precision=lax.Precision.HIGHEST)
+
+
+def _banded_matrix(kernel: np.ndarray, length: int, size: int, low: int, step: int, in_step: int) -> np.ndarray:
+    """Returns the matrix [length, size] whose output i is the sum of kernel[k] x[j], k = in_step j - step i + low."""
+    index = in_step * np.arange(size)[None] - step * np.arange(length)[:, None] + low
+    is_tap = (index >= 0) & (index < len(kernel))
+    return np.where(is_tap, kernel[np.where(is_tap, index, 0)], 0.0)
 
 
 def _window(x: Array, axis: int, start: int, length: int, stride: int = 1) -> Array:

@@ -53,6 +53,11 @@ def load_weights(path: Path | None = None) -> Weights:
     return Weights(_to_variables(read_tensors(path), path), file_digest(path))
 
 
+def at_hand() -> bool:
+    """Returns whether the published weights are on this machine and it has an accelerator: a CPU takes minutes."""
+    return jax.default_backend() != "cpu" and (cache_dir("weights") / FILE).exists()
+
+
 def is_published(weights: Weights) -> bool:
     """Returns whether metrics on these weights may be called FID, KID and Inception score."""
     return weights.sha256.startswith(SHA256)

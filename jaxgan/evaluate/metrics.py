@@ -7,7 +7,7 @@ import numpy as np
 
 from jaxgan.data.datasets import Dataset
 from jaxgan.errors import UserError, did_you_mean
-from jaxgan.evaluate import classifier, inception, pixels
+from jaxgan.evaluate import classifier, inception, pixels, random_network
 from jaxgan.evaluate.diversity import copying_test, vendi_score
 from jaxgan.evaluate.frechet import frechet_distance, moments
 from jaxgan.evaluate.kernel import kernel_distance
@@ -213,6 +213,18 @@ def fd_dinov2(s: EvaluatedSamples) -> MetricResult:
     return MetricResult({"fd_dinov2": frechet_distance(real.moments, moments([s.dinov2]))}, real.protocol)
 
 
+def fd_random(s: EvaluatedSamples) -> MetricResult:
+    """Fréchet distance on a network of random weights, which needs neither classes nor a download."""
+    real = s.reference.random_features
+    distance = require_enough(lambda: frechet_distance(real.moments, moments([random_network.features(s.samples)])))
+    return MetricResult({"fd_random": distance}, real.protocol)
+
+
+def fid_or_fd_random(s: EvaluatedSamples) -> MetricResult:
+    """Fréchet Inception distance where its weights and an accelerator are at hand, and else that on random weights."""
+    return (fid if inception.at_hand() else fd_random)(s)
+
+
 METRICS: dict[str, Metric] = {
     "fd": fd,
     "kd": kd,
@@ -228,6 +240,8 @@ METRICS: dict[str, Metric] = {
     "neighbours": pixels.neighbours,
     "pixels": pixels.statistics,
     "parzen": pixels.parzen_window,
+    "fd_random": fd_random,
+    "fid_or_fd_random": fid_or_fd_random,
     "fid": fid,
     "kid": kid,
     "is": inception_score_metric,

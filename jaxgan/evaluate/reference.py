@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxgan.data.datasets import Dataset, ImageData
 from jaxgan.errors import UserError
-from jaxgan.evaluate import classifier, dinov2, inception
+from jaxgan.evaluate import classifier, dinov2, inception, random_network
 from jaxgan.evaluate.classifier import FeatureClassifier
 from jaxgan.evaluate.frechet import Moments, moments
 from jaxgan.io import cache
@@ -92,6 +92,12 @@ class ReferenceSet:
         cache_key = [protocol["weights"], cache.array_digest(self.images)]
         arrays, _ = cache.memoise("reals", self.train.name, cache_key, make)
         return FeatureStatistics(moments([arrays["features"]]), arrays["features"], self.protocol | protocol)
+
+    @functools.cached_property
+    def random_features(self) -> FeatureStatistics:
+        """Features of a network of random weights, of all `images`."""
+        features = random_network.features(self.images)
+        return FeatureStatistics(moments([features]), features, self.protocol | random_network.PROTOCOL)
 
     @functools.cached_property
     def inception_weights(self) -> inception.Weights:

@@ -146,7 +146,8 @@ def filter_matrices(taps: np.ndarray, size: int, out_size: int, step: int, out_s
 def apply_filter(x: Array, matrices: np.ndarray) -> Array:
     """Returns images [B, H, W, C] after a filter of `filter_matrices`. Matrix products suit sizes up to hundreds."""
     rows, columns = jnp.asarray(matrices, x.dtype)
-    return jnp.einsum("kvw,kbuwc->buvc", columns, jnp.einsum("kuh,bhwc->kbuwc", rows, x))
+    product = functools.partial(jnp.einsum, precision=lax.Precision.HIGHEST)
+    return product("kvw,kbuwc->buvc", columns, product("kuh,bhwc->kbuwc", rows, x))
 
 
 class FourierInput(nn.Module):

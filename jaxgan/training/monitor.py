@@ -30,6 +30,7 @@ class Monitor:
     def report(self, state: TrainState, step: int, means: dict[str, np.ndarray], is_last: bool) -> None:
         """Logs mean scalars, and evaluates and draws a preview if that is due or `is_last`."""
         config = self.config
+        self.progress.show_pace()
         seconds = time.perf_counter() - self.started
         record = {"step": step, "images": step * config.batch_size, "seconds": round(seconds, 3)}
         record |= {name: summarise_seeds(value) for name, value in means.items()}

@@ -14,6 +14,20 @@ from jaxgan.training.metric_log import median_over_seeds
 SECONDS_BETWEEN_LINES = 10.0  # where there is no terminal
 
 
+def duration(seconds: float) -> str:
+    """Returns a duration in words, such as `0.52 s`, `14 s`, `35 min` or `3.2 h`."""
+    for limit, unit, scale in (
+        (120, "s", 1),
+        (7_200, "min", 60),
+        (172_800, "h", 3_600),
+        (float("inf"), "days", 86_400),
+    ):
+        if seconds < limit:
+            value = seconds / scale
+            return f"{value:.0f} {unit}" if value >= 10 else f"{value:.2g} {unit}"
+    raise ValueError(f"{seconds} s must be finite")
+
+
 class Progress:
     """Shows the step, images per second, losses and remaining time."""
 
@@ -23,6 +37,7 @@ class Progress:
         self.rate = self.losses = ""
         self.compiled: tuple[float, int] | None = None  # time and step after the first dispatch
         self.last_line = 0.0
+        self.has_shown_pace = False
         self.bar = tqdm(
             total=steps,
             initial=step,
@@ -73,6 +88,17 @@ class Progress:
         if self.bar.disable and (self.step == self.steps or now - self.last_line > SECONDS_BETWEEN_LINES):
             self.last_line = now
             print(f"step {self.step}/{self.steps} · {self.rate}{self.losses}", file=sys.stderr, flush=True)
+
+    def show_pace(self) -> None:
+        """Prints once how long 1,000 images and the remaining steps take on this machine, if that is known."""
+        if self.compiled is None or self.has_shown_pace or self.step <= self.compiled[1]:
+            return
+        self.has_shown_pace = True
+        per_step = (time.perf_counter() - self.compiled[0]) / (self.step - self.compiled[1])
+        remaining = self.steps - self.step
+        pace = f"1,000 images take {duration(1_000 * per_step / self.batch_size)} on this machine"
+        left = f"; the remaining {remaining:,} steps about {duration(per_step * remaining)}" if remaining else ""
+        tqdm.write(pace + left, file=sys.stderr)
 
     def close(self) -> None:
         """Leaves the bar as it is."""
