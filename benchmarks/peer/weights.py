@@ -19,6 +19,8 @@ FLAX_NAMES = {
     nn.Conv2d: "Conv",
     nn.ConvTranspose2d: "ConvTranspose",
     nn.BatchNorm2d: "BatchNorm",
+    nn.InstanceNorm2d: "InstanceNorm",
+    nn.PReLU: "PReLU",
 }
 
 
@@ -43,6 +45,8 @@ def to_torch(module: nn.Module, params: Any, buffers: Any = None) -> dict[str, T
         if flax_name := FLAX_NAMES.get(type(layer)):
             name = f"{flax_name}_{count[flax_name]}"
             count[flax_name] += 1
+            if not any(True for _ in layer.parameters(recurse=False)):  # instance norm without scale and bias
+                continue
             converted = _convert_layer(layer, params[name])
             if hasattr(layer, "weight_orig"):  # with spectral norm
                 converted["weight_orig"] = converted.pop("weight")
@@ -57,6 +61,8 @@ def _convert_layer(layer: nn.Module, params: Mapping[str, Any]) -> dict[str, np.
     converted = {"bias": np.asarray(params["bias"])} if "bias" in params else {}
     if "scale" in params:
         return converted | {"weight": np.asarray(params["scale"])}
+    if "slope" in params:
+        return {"weight": np.asarray(params["slope"])}
     kernel = np.asarray(params["kernel"])
     if isinstance(layer, nn.Conv2d):
         return converted | {"weight": kernel.transpose(3, 2, 0, 1)}
