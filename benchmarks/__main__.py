@@ -12,7 +12,7 @@ from typing import Any
 
 import tyro
 
-from benchmarks import averages, compile, loop, media, memory, price, seeds, start, steps, workloads
+from benchmarks import averages, compile, loop, media, memory, price, seeds, start, steps, translation, workloads
 from benchmarks.workloads import Workload
 from jaxgan.cli.output import check_writable
 from jaxgan.errors import UserError, did_you_mean
@@ -52,8 +52,9 @@ def entries() -> Mapping[str, Rows]:
         for sized in workloads.for_this_backend(workload):
             yield from steps.rows(sized, tiny)
 
-    experiments = {c.name: functools.partial(media.rows, c) for c in media.COMPARISONS}
-    return {w.name: functools.partial(step_rows, w) for w in workloads.WORKLOADS} | experiments | OWN
+    translations = {w.name: functools.partial(translation.rows, w) for w in translation.WORKLOADS}
+    sequences = {c.name: functools.partial(media.rows, c) for c in media.COMPARISONS}
+    return {w.name: functools.partial(step_rows, w) for w in workloads.WORKLOADS} | translations | sequences | OWN
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,11 +62,11 @@ class Options:
     """Time whole training steps and parts of this project.
 
     Whole training steps, compared with PyTorch if torch is installed: ring_mlp_128, ring_mlp_32, ring_mlp_32_seeds_8,
-    mnist_mlp, dcgan_wgan_gp, dcgan_r1, dcgan_none, sngan_resnet_hinge, r3gan_r1_r2, and of experiments mocogan
-    (videos), wavegan (sounds) and seqgan (sequences). Of this project alone: price (cost of penalties), loop (`train`
-    against its bare compiled loop), seeds, start, compile (with our convolutions and with those of lax), memory,
-    networks (equality with PyTorch statements of the papers' networks), averages (statistics of batch norm in averaged
-    generators).
+    mnist_mlp, dcgan_wgan_gp, dcgan_r1, dcgan_none, sngan_resnet_hinge, r3gan_r1_r2; pix2pix, cyclegan and srgan, with
+    the translation of images; mocogan (videos), wavegan (sounds) and seqgan (sequences). Of this project alone: price
+    (cost of penalties), loop (`train` against its bare compiled loop), seeds, start, compile (with our convolutions and
+    with those of lax), memory, networks (equality with PyTorch statements of the papers' networks), averages
+    (statistics of batch norm in averaged generators).
     """
 
     names: tyro.conf.Positional[tuple[str, ...]] = ()  # all if none is given

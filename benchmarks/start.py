@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-NEEDS_DATA = ("dcgan/mnist",)  # left out where its data set is not prepared
+NEEDS_DATA = ("dcgan/mnist", "cyclegan/mnist_inverted")  # left out where its data set is not prepared
 
 # Trains by the command line and exits after the first dispatch.
 SCRIPT = """
@@ -36,7 +36,7 @@ def rows(tiny: bool = False) -> Iterator[dict[str, Any]]:
     """Yields the seconds to import the package, then to the first step of each experiment: cold, and median of warm."""
     imports = [_run_seconds([sys.executable, "-c", "import jaxgan"]) for _ in range(1 if tiny else 5)]
     yield {"name": "start/import", "import_s": round(statistics.median(imports), 2)}
-    for name in ("r3gan/ring", "dcgan/digits", *NEEDS_DATA):
+    for name in ("r3gan/ring", "dcgan/digits", "pix2pix/shapes", *NEEDS_DATA):
         with tempfile.TemporaryDirectory() as folder:
             try:
                 times = [_first_step_seconds(name, folder, i) for i in range(2 if tiny else 6)]

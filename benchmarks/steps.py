@@ -7,7 +7,7 @@ import importlib.util
 import itertools
 import statistics
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from unittest import mock
 
@@ -39,10 +39,8 @@ def rows(workload: Workload, tiny: bool = False) -> Iterator[dict[str, Any]]:
     """
     workload = workloads.tiny(workload) if tiny else workload
     started = time.perf_counter()
-    alternatives = {
-        "ours": make_runner(workloads.make_game(workload), workloads.make_source(workload), _config(workload))
-    }
-    alternatives["ours"](1)
+    ours = make_runner(workloads.make_game(workload), workloads.make_source(workload), _config(workload))
+    ours(1)
     row = {
         "name": workload.name,
         "batch": workload.batch,
@@ -55,7 +53,24 @@ def rows(workload: Workload, tiny: bool = False) -> Iterator[dict[str, Any]]:
         from benchmarks import equivalence
 
         row["equal_to"] = max(equivalence.check(workloads.tiny(workload)).values())
-        runners, failed = runnable(_torch_runners(workload))
+    yield compare(row, ours, lambda: _torch_runners(workload), flops(workload), tiny)
+
+
+def compare(
+    row: dict[str, Any], ours: RunSteps, make_peers: Callable[[], Mapping[str, RunSteps]], flops: float, tiny: bool
+) -> dict[str, Any]:
+    """Returns the row with step times, the ratio of PyTorch's fastest variant to ours, and the FLOP/s.
+
+    Args:
+        row: With `dtype` and `seeds`.
+        ours: This project's steps.
+        make_peers: Returns PyTorch's steps by variant. Not called without torch.
+        flops: Operations of one seed's step.
+        tiny: Run each alternative once.
+    """
+    alternatives = {"ours": ours}
+    if importlib.util.find_spec("torch"):
+        runners, failed = runnable(make_peers())
         row |= _fastest_variants(runners, tiny) | ({"failed": failed} if failed else {})
         alternatives |= {role: runners[row[role]] for role in ("peer", "module") if role in row}
     times = timing.interleaved_times(alternatives, **({"rounds": 1, "seconds": 0.0} if tiny else {}))
@@ -66,10 +81,9 @@ def rows(workload: Workload, tiny: bool = False) -> Iterator[dict[str, Any]]:
     if "module" in times:
         ratios = timing.summarise_ratios(times["module"], times["ours"])
         row |= {f"module_{name}": ratio for name, ratio in ratios.items()}
-    row["flops"] = flops(workload)
-    row["flops_per_s"] = workload.seeds * row["flops"] / statistics.median(times["ours"]) * 1e3
-    row["peak_flops_per_s"] = peak_flops_per_s(workload.dtype, 64 if tiny else None)
-    yield row | {"part_of_peak": round(row["flops_per_s"] / row["peak_flops_per_s"], 3)}
+    row |= {"flops": flops, "flops_per_s": row["seeds"] * flops / statistics.median(times["ours"]) * 1e3}
+    row["peak_flops_per_s"] = peak_flops_per_s(row["dtype"], 64 if tiny else None)
+    return row | {"part_of_peak": round(row["flops_per_s"] / row["peak_flops_per_s"], 3)}
 
 
 peak_flops_per_s = functools.cache(timing.peak_flops_per_s)
@@ -159,21 +173,37 @@ def _fastest_variants(runners: Mapping[str, RunSteps], tiny: bool) -> dict[str, 
 
 
 def flops(workload: Workload) -> float:
-    """Returns the operations of one seed's step by XLA's count, in float32 with the convolutions of `lax`.
+    """Returns the operations of one seed's step in float32, by `count_flops`."""
+    workload = dataclasses.replace(workload, dtype="float32")
+    return flops_of(workloads.make_game(workload), workloads.make_source(workload), workload.batch)
+
+
+def flops_of(game: Game, source: Source, batch_size: int) -> float:
+    """Returns the operations of one seed's step of a game, by `count_flops`."""
+    with lax_convolutions():
+        return lower_update(game, source, batch_size).compile().cost_analysis()["flops"]
+
+
+def count_flops(function: Callable[..., Any], *args: Any) -> float:
+    """Returns the operations of a call by XLA's count, with the convolutions of `lax`.
 
     This formulation does not multiply zeros of padding and computes nothing twice.
     """
     with lax_convolutions():
-        return lower_step(dataclasses.replace(workload, dtype="float32")).compile().cost_analysis()["flops"]
+        return jax.jit(function).lower(*args).compile().cost_analysis()["flops"]
 
 
 def lower_step(workload: Workload) -> jax.stages.Lowered:
     """Returns the lowered update of one seed, with the batch as an argument."""
-    game, source = workloads.make_game(workload), workloads.make_source(workload)
-    loop, key = make_train_loop(game, source, workload.batch), jax.random.key(0)
+    return lower_update(workloads.make_game(workload), workloads.make_source(workload), workload.batch)
+
+
+def lower_update(game: Game, source: Source, batch_size: int) -> jax.stages.Lowered:
+    """Returns the lowered update of one seed of a game, with the batch as an argument."""
+    loop, key = make_train_loop(game, source, batch_size), jax.random.key(0)
     data = next(source.windows(key, 0)).shapes
     state = jax.eval_shape(loop.init, key)
-    batch = jax.eval_shape(lambda d, k: source.batch(d, k, jnp.int32(0), jnp.arange(workload.batch)), data, key)
+    batch = jax.eval_shape(lambda d, k: source.batch(d, k, jnp.int32(0), jnp.arange(batch_size)), data, key)
     return jax.jit(functools.partial(make_update(game), game.phases)).lower(state, batch, key)
 
 

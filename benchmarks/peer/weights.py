@@ -23,6 +23,8 @@ FLAX_NAMES = {
     nn.ConvTranspose2d: "ConvTranspose",
     nn.BatchNorm2d: "BatchNorm",
     nn.BatchNorm3d: "BatchNorm",
+    nn.InstanceNorm2d: "InstanceNorm",
+    nn.PReLU: "PReLU",
 }
 
 
@@ -52,6 +54,8 @@ def to_torch(module: nn.Module, params: Any, buffers: Any = None) -> dict[str, T
         if flax_name := flax_name_of(layer):
             name = f"{flax_name}_{count[flax_name]}"
             count[flax_name] += 1
+            if not any(True for _ in layer.parameters(recurse=False)):  # instance norm without scale and bias
+                continue
             converted = convert_layer(layer, params[name])
             if hasattr(layer, "weight_orig"):  # with spectral norm
                 converted["weight_orig"] = converted.pop("weight")
@@ -66,6 +70,8 @@ def convert_layer(layer: nn.Module, params: Mapping[str, Any]) -> dict[str, np.n
     converted = {"bias": np.asarray(params["bias"])} if "bias" in params else {}
     if "scale" in params:
         return converted | {"weight": np.asarray(params["scale"])}
+    if "slope" in params:
+        return {"weight": np.asarray(params["slope"])}
     kernel = np.asarray(params["kernel"])
     sides = range(kernel.ndim - 2)
     if flax_name_of(layer) == "Conv":
