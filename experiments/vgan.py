@@ -35,8 +35,8 @@ DATASET = "moving shapes, or a folder of GIFs or of numbered frames"
 class VideoConfig(experiment.Config):
     """Settings of experiments on videos."""
 
-    steps: int = 5_000
-    batch_size: int = 32
+    steps: int = 4_000
+    batch_size: int = 16
     log_every: int = 100
     sample_every: int = 500
     evaluate_every: int = 500
