@@ -11,7 +11,6 @@ have 8 frames of 16 x 16 pixels by default, and the paper's have 32 of 64 x 64 (
 """
 
 import dataclasses
-from pathlib import Path
 
 import optax
 from jax import Array
@@ -19,6 +18,7 @@ from jax import Array
 from jaxgan.core import games, losses, prng
 from jaxgan.core.game import Batch, Game, Network, Phase, Player, TrainState, input_spec
 from jaxgan.data import sources, videos
+from jaxgan.data.folders import find_folder
 from jaxgan.evaluate.content import content_metrics
 from jaxgan.networks import vgan
 from jaxgan.runs import registry, targets
@@ -27,16 +27,16 @@ from jaxgan.training import experiment
 from jaxgan.training.experiment import Experiment, setting
 
 PAPER = "Vondrick et al. 2016, arXiv 1609.02612"
-DATA_HELP = "a folder of GIFs or of numbered frames; by default moving shapes"
-DATASET = "moving shapes, or a folder of GIFs or of numbered frames"
+DATA_HELP = "a folder of GIFs or of numbered frames, or a TFDS data set, name:split; by default moving shapes"
+DATASET = "moving shapes, or your videos: a folder, or a data set of TFDS"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class VideoConfig(experiment.Config):
     """Settings of experiments on videos."""
 
-    steps: int = 5_000
-    batch_size: int = 32
+    steps: int = 4_000
+    batch_size: int = 16
     log_every: int = 100
     sample_every: int = 500
     evaluate_every: int = 500
@@ -57,14 +57,18 @@ class Config(VideoConfig):
 
 
 def target(data: str, frames: int, size: int) -> Target:
-    """Returns the target of moving shapes, or of the videos in the folder `data`."""
+    """Returns the target of moving shapes, of the videos in the folder `data`, or of the TFDS data set of that name."""
     shape = (frames, size, size, 3)
     if not data:
         sample = videos.shapes(frames, size)
         source = lambda batch_size: sources.density(lambda key: sample(key).video)
         return targets.videos(source, shape, content_metrics)
-    load = lambda: {"real": videos.load_folder(Path(data), frames, size)}
-    return targets.videos(lambda batch_size: sources.arrays(load, batch_size), shape)
+    if folder := find_folder(data):
+        load = lambda: {"real": videos.load_folder(folder, frames, size)}
+        return targets.videos(lambda batch_size: sources.arrays(load, batch_size), shape)
+    name, _, split = data.partition(":")
+    open_videos = lambda: videos.open_tfds(name, split or "train", frames, size)
+    return targets.videos(lambda batch_size: sources.images(open_videos, batch_size), shape)
 
 
 @registry.register(

@@ -12,7 +12,7 @@ from jaxgan.render import plots
 from jaxgan.reports import figures
 from jaxgan.reports.figures import Claim, Figure, Numbers, Runs, run_spec
 
-STEPS = (1_000, 2_500, 5_000, 7_500, 10_000)
+STEPS = (1_000, 2_000, 4_000, 6_000, 8_000)
 METHODS = {"wgan_gp": "gradient penalty", "wgan": "weight clipping"}
 SAMPLES = 5_000
 

@@ -1,4 +1,4 @@
-"""Audio: synthetic instruments, and folders of WAV files."""
+"""Audio: synthetic instruments, folders of WAV files, and TFDS data sets."""
 
 import math
 import wave
@@ -11,6 +11,7 @@ import numpy as np
 from jax import Array
 
 from jaxgan.data.datasets import first_line
+from jaxgan.data.tfds_records import open_records
 from jaxgan.errors import UserError
 
 INSTRUMENTS = ("string", "bell", "drum", "chirp")
@@ -99,12 +100,42 @@ def read_wav(file: Path, rate: int) -> np.ndarray:
     if not len(values):
         raise UserError(f"{file} has no sound")
     mono = values[: len(values) // channels * channels].reshape(-1, channels).mean(1)
-    if file_rate == rate:
-        return mono
+    return _resample(mono, file_rate, rate)
+
+
+def load_tfds(name: str, split: str, length: int, rate: int, directory: Path | None = None) -> np.ndarray:
+    """Returns the sounds of a split of a prepared TFDS data set as int16 [N, length], as `load_folder` does.
+
+    Args:
+        name: TFDS name of a data set with a feature of kind `Audio`, such as `speech_commands`.
+        split: Name of a split.
+        length: Values of a sound.
+        rate: Values per second.
+        directory: Folder of all TFDS data sets; `datasets.data_dir()` if not given.
+
+    Raises UserError as `tfds_records.open_records` does, and if there is no audio of 16 bits with a known rate.
+    """
+    records = open_records(name, split, directory)
+    feature = records.feature_of_kind("Audio")
+    own_rate = int(records.features[feature].get("audio", {}).get("sampleRate", 0))
+    sounds = []
+    for index in range(records.length):
+        (record,) = records.read(np.array([index]))
+        values = np.array(record[feature].int64_list.value, np.float32) / 2**15
+        if not (len(values) and own_rate):
+            raise UserError(f"{records.name} has no audio of 16 bits with a sample rate; give a folder of WAV files")
+        sounds.append(_fit(_resample(values, own_rate, rate), length))
+    return np.stack(sounds)
+
+
+def _resample(sound: np.ndarray, from_rate: int, to_rate: int) -> np.ndarray:
+    """Returns a sound float32 [T] in [-1, 1] at another number of values per second."""
+    if from_rate == to_rate:
+        return sound
     from scipy.signal import resample_poly  # Importing SciPy takes a moment.
 
-    divisor = math.gcd(rate, file_rate)
-    return np.clip(resample_poly(mono, rate // divisor, file_rate // divisor), -1, 1).astype(np.float32)
+    divisor = math.gcd(to_rate, from_rate)
+    return np.clip(resample_poly(sound, to_rate // divisor, from_rate // divisor), -1, 1).astype(np.float32)
 
 
 def _from_pcm(data: bytes, width: int) -> np.ndarray:

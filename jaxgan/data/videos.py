@@ -1,10 +1,11 @@
-"""Videos: moving shapes with their masks, moving digits, and folders of GIFs or of numbered frames."""
+"""Videos: moving shapes with their masks, moving digits, folders of GIFs or of numbered frames, and TFDS data sets."""
 
+import io
 import math
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +13,8 @@ import numpy as np
 from jax import Array
 from PIL import Image, ImageSequence
 
-from jaxgan.data.datasets import crop_and_resize, first_line
+from jaxgan.data.datasets import Dataset, DiskDataset, crop_and_resize, first_line, index_blocks
+from jaxgan.data.tfds_records import open_records
 from jaxgan.errors import UserError
 
 ANIMATIONS = (".gif", ".webp")
@@ -109,6 +111,40 @@ def load_folder(path: Path, frames: int, size: int) -> np.ndarray:
     return np.stack([np.stack([crop_and_resize(frame, size) for frame in video]) for video in videos])
 
 
+def open_tfds(name: str, split: str, frames: int, size: int, directory: Path | None = None) -> DiskDataset:
+    """Returns the videos of a split of a prepared TFDS data set, read from disk by index: the first frames of each.
+
+    Frames are cropped to a centred square, resized, and grey ones become RGB.
+
+    Args:
+        name: TFDS name of a data set with a feature of kind `Video`, such as `moving_mnist`.
+        split: Name of a split.
+        frames: Frames of a clip.
+        size: Side of a frame in pixels.
+        directory: Folder of all TFDS data sets; `datasets.data_dir()` if not given.
+
+    Raises UserError as `tfds_records.open_records` does, if there is no such feature, and for videos of fewer frames.
+    """
+    records = open_records(name, split, directory)
+    feature = records.feature_of_kind("Video")
+
+    def read_records(indices: np.ndarray) -> tuple[list[np.ndarray], list[int]]:
+        videos = []
+        for index, record in zip(indices, records.read(indices), strict=True):
+            encoded = record[feature].bytes_list.value
+            _check_length(f"video {index} of {records.name}", len(encoded), frames)
+            images = [_read_image(io.BytesIO(frame)) for frame in encoded[:frames]]
+            videos.append(np.stack([crop_and_resize(image, size) for image in images]))
+        return videos, [0] * len(videos)
+
+    def in_memory() -> Dataset:
+        blocks = [data.read(indices)[0] for indices in index_blocks(data, f"reading {records.name}")]
+        return Dataset(records.name, np.concatenate(blocks))
+
+    data = DiskDataset(records.name, (frames, size, size, 3), (), records.length, read_records, in_memory)
+    return data
+
+
 def _read_animation(file: Path, frames: int) -> list[np.ndarray]:
     try:
         with Image.open(file) as image:
@@ -121,7 +157,7 @@ def _read_animation(file: Path, frames: int) -> list[np.ndarray]:
         raise UserError(f"{file} is damaged ({first_line(error)})") from error
 
 
-def _read_image(file: Path) -> np.ndarray:
+def _read_image(file: Path | BinaryIO) -> np.ndarray:
     try:
         with Image.open(file) as image:
             return np.asarray(image.convert("RGB"))
@@ -138,6 +174,6 @@ def _numbered(folder: Path, frames: int) -> list[Path]:
     return sorted(files, key=lambda p: int(re.search(r"\d+$", p.stem)[0]))[:frames]
 
 
-def _check_length(video: Path, count: int, frames: int) -> None:
+def _check_length(video: Path | str, count: int, frames: int) -> None:
     if count < frames:
         raise UserError(f"{video} has {count} frames, fewer than the {frames} of a clip; use --frames {count} or less")
