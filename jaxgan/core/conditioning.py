@@ -22,8 +22,8 @@ def cross_entropy(logits: Array, labels: Array) -> Array:
 def auxiliary_classifier(weight: float = 1.0, d_fakes: bool = False) -> Term:
     """Returns the classification error: D minimises it for reals, and for fakes if `d_fakes`; G for fakes.
 
-    With `d_fakes` it is L_C of AC-GAN (Odena et al. 2016, arXiv 1610.09585). Without, and with the hinge loss, it is the
-    AC-GAN-mod of PyTorch-StudioGAN. Head: `Linear` with K "class_logits".
+    With `d_fakes` it is L_C of AC-GAN (Odena et al. 2016, arXiv 1610.09585). Without, and with the hinge loss, it is
+    the AC-GAN-mod of PyTorch-StudioGAN. Head: `Linear` with K "class_logits".
     """
 
     def d(p: Pass) -> Array:
