@@ -52,8 +52,8 @@ def _plot(numbers: Numbers) -> Any:
 @figures.register(
     "improved/table1",
     paper=PAPER,
-    shows="errors on MNIST of a classifier with 100 labels, with and without unlabelled and generated images; the paper "
-    "has 93 errors. A quarter of the authors' width and 13 epochs for their 300, two seeds",
+    shows="errors on MNIST of a classifier with 100 labels, with and without unlabelled and generated images; the "
+    "paper has 93 errors. A quarter of the authors' width and 13 epochs for their 300, two seeds",
     minutes=6,
 )
 def table1() -> Figure:
