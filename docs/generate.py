@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from benchmarks import tables  # noqa: E402
-from jaxgan.reports import figures  # noqa: E402
+from jaxgan.reports import benchmark, figures  # noqa: E402
 from jaxgan.runs import registry  # noqa: E402
 
 REGION = re.compile(r"(<!-- generated: (\w+) -->)(.*?)(<!-- end -->)", re.DOTALL)
@@ -224,6 +224,25 @@ def toy_conditions() -> str:
     return _conditions(results("toys"))
 
 
+# Methods.
+
+
+SHOWN = ("fd_digits", "precision", "recall", "coverage", "classes", "class_kl", "agreement")
+
+
+def comparison(name: str) -> str:
+    """Returns the table of a comparison of methods."""
+    return benchmark.table(results(name)["results"], results(name)["by"], SHOWN)
+
+
+def comparison_conditions(name: str) -> str:
+    """Returns what all methods of a comparison were given, and the hardware, date and version."""
+    budget, measured = results(name)["budget"], [r for r in results(name)["results"] if "failure" not in r]
+    given = f"{budget['seeds']} seeds, {budget['images']:,} images in training, {budget['samples']:,} samples measured"
+    width = f", width {budget['width']}" if budget["width"] else ""
+    return f"{given}{width}; {_conditions(result['common'] for result in measured)}"
+
+
 # Performance.
 
 
@@ -256,6 +275,10 @@ REGIONS: dict[str, Callable[[], str]] = {
     "records": records,
     "toys": toys,
     "toy_conditions": toy_conditions,
+    "dense_methods": lambda: comparison("methods_dense"),
+    "dense_methods_conditions": lambda: comparison_conditions("methods_dense"),
+    "convolutional_methods": lambda: comparison("methods_convolutional"),
+    "convolutional_methods_conditions": lambda: comparison_conditions("methods_convolutional"),
     "performance_conditions": performance_conditions,
     "faults": faults,
     "steps": lambda: tables.steps_table(results("cpu")),

@@ -20,7 +20,7 @@ ALL = figures.entries()
 NEEDED_DATA = {
     "mnist": (
         *("gan/table1", "gan/fig2", "cgan/table1", "cgan/fig2", "ttur/fig3", "cyclegan/table5"),
-        *("infogan/fig1", "infogan/fig2"),
+        *("infogan/fig1", "infogan/fig2", "improved/table1"),
     ),
     "cifar10": ("srgan/fig2",),
 }

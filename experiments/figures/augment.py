@@ -91,12 +91,13 @@ def _plot(numbers: Numbers) -> Any:
     rows = (("none", "no augmentation"), ("shifts", "shifts"), ("gan", "cGAN"), ("both", "shifts and cGAN"))
     for name, label in rows:
         values = [numbers[f"{name}_{n}"] for n in SIZES]
-        ax.plot(SIZES, [middle(x) for x in values], marker="o", markersize=3, label=label)
+        (line,) = ax.plot(SIZES, [middle(x) for x in values], marker="o", markersize=3, label=label)
         if isinstance(values[0], dict):
             low, high = ([x[end] for x in values] for end in ("low", "high"))
-            ax.fill_between(SIZES, low, high, alpha=0.2, linewidth=0)
-    ax.set(xlabel="labelled images", ylabel="accuracy on other images", xscale="log", xticks=SIZES)
+            ax.fill_between(SIZES, low, high, color=line.get_color(), alpha=0.2, linewidth=0)
+    ax.set(xlabel="labelled images", ylabel="accuracy on other images", xscale="log")
     ax.set_xticks(SIZES, [str(n) for n in SIZES])
+    ax.minorticks_off()
     ax.legend()
     return fig
 

@@ -14,9 +14,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from tqdm import tqdm
 
 from jaxgan.errors import UserError
+from jaxgan.evaluate.backbones import compute_features, imagenet_input
 from jaxgan.io.cache import cache_dir
 from jaxgan.io.fetch import fetch, file_digest
 from jaxgan.io.safetensors import read_tensors
@@ -26,7 +26,6 @@ from jaxgan.training.devices import Devices
 URL = "https://huggingface.co/facebook/dinov2-large/resolve/main/model.safetensors"
 SIZE = 224  # pixels
 RESIZE = "bicubic to 224 x 224, antialiased"
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's pixels in [0, 1]
 
 # The published names of parameters that are not their flax path.
 LAYER_NAMES = {
@@ -95,15 +94,6 @@ def protocol(weights: Weights) -> dict[str, str]:
     return {"evaluator": "DINOv2 ViT-L/14", "weights": weights.sha256, "resize": RESIZE}
 
 
-def preprocess(images: Array) -> Array:
-    """Returns the network's input, float32 [B, 224, 224, 3], from images uint8 [B, H, W, C]."""
-    b, _, _, c = images.shape
-    x = images.astype(jnp.float32)
-    x = jax.image.resize(x, (b, SIZE, SIZE, c), "cubic", antialias=True, precision=jax.lax.Precision.HIGHEST)
-    x = jnp.broadcast_to(jnp.clip(x, 0.0, 255.0) / 255.0, (b, SIZE, SIZE, 3))
-    return (x - jnp.float32(MEAN)[None, None, None]) / jnp.float32(STD)[None, None, None]
-
-
 def features(
     images: np.ndarray,
     weights: Weights,
@@ -112,18 +102,11 @@ def features(
     network: DINOv2 | None = None,
 ) -> np.ndarray:
     """Returns the class tokens float32 [N, D] of images uint8 [N, H, W, C] of any size, C 1 or 3."""
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] not in (1, 3) or not len(images):
-        raise ValueError(f"images must be uint8 [N, H, W, 1 or 3], not {images.dtype} {list(images.shape)}")
     devices = devices or Devices.local()
-    compute, variables = _compiled(devices, network or DINOv2()), devices.put_replicated(weights.variables)
-    size, chunks = batch_size * devices.mesh.size, []
-    for start in tqdm(range(0, len(images), size), desc="DINOv2 features", disable=None):
-        batch = images[start : start + size]
-        padding = np.zeros((size - len(batch), *images.shape[1:]), np.uint8)
-        chunks.append(jax.device_get(compute(variables, np.concatenate([batch, padding]))))
-    return np.concatenate(chunks)[: len(images)]
+    compute = _compiled(devices, network or DINOv2())
+    return compute_features(compute, weights.variables, images, batch_size, devices, "DINOv2 features")
 
 
 @functools.cache
 def _compiled(devices: Devices, network: DINOv2) -> Callable[[chex.ArrayTree, np.ndarray], Array]:
-    return devices.compile_rowwise(lambda variables, images: network.apply(variables, preprocess(images)))
+    return devices.compile_rowwise(lambda variables, images: network.apply(variables, imagenet_input(images, SIZE)))

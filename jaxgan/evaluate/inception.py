@@ -17,9 +17,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from tqdm import tqdm
 
 from jaxgan.errors import UserError
+from jaxgan.evaluate.backbones import compute_features
 from jaxgan.io.cache import cache_dir
 from jaxgan.io.fetch import fetch, file_digest
 from jaxgan.io.torch_file import read_tensors
@@ -83,23 +83,9 @@ def features(
 
     Raises ValueError for images of another type or shape.
     """
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] not in (1, 3) or not len(images):
-        raise ValueError(f"images must be uint8 [N, H, W, 1 or 3], not {images.dtype} {list(images.shape)}")
     devices = devices or Devices.local()
-    compute, variables = (
-        _compiled(devices, clean_preprocess if clean else preprocess),
-        devices.put_replicated(weights.variables),
-    )
-    size = batch_size * devices.mesh.size
-    chunks, pending = [], None
-    for start in tqdm(range(0, len(images), size), desc="Inception features", disable=None):
-        batch = images[start : start + size]
-        padding = np.zeros((size - len(batch), *images.shape[1:]), np.uint8)
-        # The previous batch is copied to the host while the devices compute this one.
-        previous, pending = pending, compute(variables, np.concatenate([batch, padding]))
-        chunks += [jax.device_get(previous)] if previous is not None else []
-    chunks.append(jax.device_get(pending))
-    return Features(*(np.concatenate(arrays)[: len(images)] for arrays in zip(*chunks, strict=True)))
+    compute = _compiled(devices, clean_preprocess if clean else preprocess)
+    return compute_features(compute, weights.variables, images, batch_size, devices, "Inception features")
 
 
 def preprocess(images: Array) -> Array:

@@ -7,7 +7,7 @@ import numpy as np
 
 from jaxgan.data.datasets import Dataset
 from jaxgan.errors import UserError, did_you_mean
-from jaxgan.evaluate import classifier, inception, pixels, random_network
+from jaxgan.evaluate import classifier, inception, pixels, random_network, vgg
 from jaxgan.evaluate.diversity import copying_test, vendi_score
 from jaxgan.evaluate.frechet import frechet_distance, moments
 from jaxgan.evaluate.kernel import kernel_distance
@@ -200,6 +200,16 @@ def inception_precision_recall(s: EvaluatedSamples) -> MetricResult:
     return MetricResult(values, real.protocol | {"n_real": n, "k": K})
 
 
+def vgg_precision_recall(s: EvaluatedSamples) -> MetricResult:
+    """Improved precision and recall, density and coverage on VGG-16, with as many real images as samples."""
+    real = s.reference.vgg_features(len(s.samples))
+    fake = s.vgg[subset_indices(len(s.vgg), len(real))]
+    values = {f"{name}_vgg": value for name, value in require_enough(lambda: prdc(real, fake, K)).items()}
+    return MetricResult(
+        values, s.reference.protocol | vgg.protocol(s.reference.vgg_weights) | {"n_real": len(real), "k": K}
+    )
+
+
 def clean_fid(s: EvaluatedSamples) -> MetricResult:
     """Fréchet Inception distance with clean-fid's antialiased bicubic resize."""
     real = s.reference.clean_inception_features
@@ -249,6 +259,7 @@ METRICS: dict[str, Metric] = {
     "fd_dinov2": fd_dinov2,
     "prdc_inception": inception_precision_recall,
     "set5": set5,
+    "prdc_vgg": vgg_precision_recall,
 }
 
 PIXEL_METRICS = ("neighbours", "pixels")  # They need no network, and no classes of the data.

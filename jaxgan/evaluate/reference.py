@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxgan.data.datasets import Dataset, ImageData
 from jaxgan.errors import UserError
-from jaxgan.evaluate import classifier, dinov2, inception, random_network
+from jaxgan.evaluate import classifier, dinov2, inception, random_network, vgg
 from jaxgan.evaluate.classifier import FeatureClassifier
 from jaxgan.evaluate.frechet import Moments, moments
 from jaxgan.io import cache
@@ -147,6 +147,18 @@ class ReferenceSet:
         arrays, _ = cache.memoise("reals", self.train.name, cache_key, make)
         fit = Moments(arrays["mean"], arrays["cov"], len(self.images))
         return FeatureStatistics(fit, arrays["features"], self.protocol | dinov2.protocol(self.dinov2_weights))
+
+    @functools.cached_property
+    def vgg_weights(self) -> vgg.Weights:
+        """The published weights of VGG-16."""
+        return vgg.load_weights()
+
+    def vgg_features(self, n: int) -> np.ndarray:
+        """Returns VGG-16's features of a fixed random subset of n `images`."""
+        images = self.images[subset_indices(len(self.images), n)]
+        make = lambda: ({"features": vgg.features(images, self.vgg_weights)}, None)
+        cache_key = [self.vgg_weights.sha256, vgg.RESIZE, cache.array_digest(images)]
+        return cache.memoise("reals", self.train.name, cache_key, make)[0]["features"]
 
     @property
     def protocol(self) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from jaxgan.errors import UserError
-from jaxgan.evaluate import dinov2, inception
+from jaxgan.evaluate import dinov2, inception, vgg
 from jaxgan.evaluate.reference import ReferenceSet
 from jaxgan.networks.inception import Features
 
@@ -51,6 +51,11 @@ class EvaluatedSamples:
     def dinov2(self) -> np.ndarray:
         """DINOv2's features of the samples."""
         return dinov2.features(self.samples, self.reference.dinov2_weights)
+
+    @functools.cached_property
+    def vgg(self) -> np.ndarray:
+        """VGG-16's features of the samples."""
+        return vgg.features(self.samples, self.reference.vgg_weights)
 
     @property
     def predicted_classes(self) -> np.ndarray:
