@@ -19,7 +19,7 @@ from jaxgan.reports.figures import Claim, Figure, Numbers, Runs, run_spec
 
 STYLEGAN = "Karras et al. 2019, arXiv 1812.04948"
 SCALES = tuple(10.0**n for n in (-2, -1, 0, 1, 2))
-DIGITS = {"digits": run_spec("stylegan2/digits", 4_000)}
+DIGITS = {"digits": run_spec("stylegan2/digits", 2_000)}
 PSIS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
