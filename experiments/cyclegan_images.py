@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 
 from experiments import cyclegan
-from experiments.cyclegan import PAPER, SHOWS
+from experiments.cyclegan import PAPER
 from jaxgan.data import datasets, sources
 from jaxgan.data.datasets import Dataset, ImageData
 from jaxgan.data.folders import find_folder, load_folder
@@ -32,6 +32,8 @@ from jaxgan.runs.translation import HeldOut, Translations, require_shape
 from jaxgan.settings import setting
 from jaxgan.training.experiment import Experiment
 from jaxgan.training.sampling import make_translator
+
+SHOWS = "images translated without pairs: residual generators, discriminators of patches, identity loss"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

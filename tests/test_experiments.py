@@ -177,9 +177,15 @@ def test_a_resumed_run_equals_one_that_was_never_stopped(tmp_path, name, share_p
     chex.assert_trees_all_equal(resumed.state, whole.state, strict=True)
 
 
+# The gradient of L1 is a sign, which jumps where the output meets the target. With the weight 100 it turns differences
+# of rounding between numbers of devices, 1e-9, into 1e-4 within ten steps.
+SETTINGS_OVER_DEVICES = {"pix2pix/shapes": {"l1": 1.0}}
+
+
 @pytest.mark.parametrize("name", EACH_METHOD + MNIST)
 def test_one_device_eight_devices_and_pmap_agree(name):
-    entry, config = short_run(name, **({"width": 24} if name in LARGE else {}))
+    width = {"width": 24} if name in LARGE else {}
+    entry, config = short_run(name, **width, **SETTINGS_OVER_DEVICES.get(name, {}))
     experiment = with_sgd(entry).build(config)
     modes = [(1, "shard_map"), (8, "shard_map"), (8, "pmap")][: 3 if name in EACH_STRUCTURE else 2]
     one, *others = (train_steps(experiment, config, Devices.all(*mode), steps=10) for mode in modes)

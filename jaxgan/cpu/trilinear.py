@@ -8,7 +8,7 @@ its kernel gradient if kernel is None.
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -114,25 +114,41 @@ def with_first_axis_in_channels(
 def with_blocks_in_channels(
     evaluate: Evaluate, form: TrilinearForm, x: Array | None, kernel: Array | None, g: Array | None
 ) -> Array:
-    """Returns the partial map of a form with one spatial axis by `evaluate`, which is called with a stride of 1.
+    """Returns the partial map by `evaluate`, which is called with strides of 1.
 
-    Blocks of `stride` entries of x become one entry each, with more channels, and the kernel is padded with zeros to a
-    multiple of the stride. The input gradient is then not a convolution of a sequence that is mostly zeros. The form
+    Blocks of `strides` entries of x become one entry each, with more channels, and the kernel is padded with zeros to a
+    multiple of the strides. The input gradient is then not a convolution of examples that are mostly zeros. The form
     must have one group and must not be flipped.
     """
-    (b, size, i), (side, _, o), (_, t, _), (stride,) = form.x_shape, form.kernel_shape, form.out_shape, form.strides
-    low, r = form.padding[0][0], -(-side // stride)
-    count = t + r - 1  # blocks
-    block = lambda x: _pad(x, ((low, count * stride - size - low),)).reshape(b, count, stride * i)
-    inner = TrilinearForm((b, count, stride * i), (r, stride * i, o), (1,), ((0, 0),))
-    if kernel is not None:
-        kernel = jnp.pad(kernel, ((0, r * stride - side), (0, 0), (0, 0))).reshape(inner.kernel_shape)
-    result = evaluate(inner, None if x is None else block(x), kernel, g)
+    (b, *size, i), (*sides, _, o), strides = form.x_shape, form.kernel_shape, form.strides
+    taps = [-(-k // s) for k, s in zip(sides, strides, strict=True)]  # blocks that the kernel covers
+    counts = [t + r - 1 for t, r in zip(form.out_shape[1:-1], taps, strict=True)]  # blocks of x
+    axes = list(zip(size, form.padding, counts, strides, strict=True))
+    padding = tuple((low, count * s - n - low) for n, (low, _), count, s in axes)
+    block_size = math.prod(strides) * i
+    inner = TrilinearForm((b, *counts, block_size), (*taps, block_size, o), (1,) * len(size), ((0, 0),) * len(size))
+
+    def block_x(x: Array) -> Array:
+        return _move_blocks(_pad(x, padding), 1, counts, strides).reshape(inner.x_shape)
+
+    def block_kernel(kernel: Array) -> Array:
+        padding = [(0, r * s - k) for r, s, k in zip(taps, strides, sides, strict=True)]
+        return _move_blocks(jnp.pad(kernel, [*padding, (0, 0), (0, 0)]), 0, taps, strides).reshape(inner.kernel_shape)
+
+    result = evaluate(inner, None if x is None else block_x(x), None if kernel is None else block_kernel(kernel), g)
     if g is None:
         return result
-    if kernel is None:
-        return result.reshape(r * stride, i, o)[:side]
-    return jax.linear_transpose(block, jax.ShapeDtypeStruct(form.x_shape, result.dtype))(result)[0]
+    block, shape = (block_kernel, form.kernel_shape) if kernel is None else (block_x, form.x_shape)
+    return jax.linear_transpose(block, jax.ShapeDtypeStruct(shape, result.dtype))(result)[0]
+
+
+def _move_blocks(x: Array, first: int, counts: Sequence[int], strides: Sequence[int]) -> Array:
+    """Returns x [..., c s, d t, ...] as [..., c, d, s, t, ...], for axes from `first` on of counts c, d times s, t."""
+    n = len(counts)
+    split = [length for pair in zip(counts, strides, strict=True) for length in pair]
+    x = x.reshape(*x.shape[:first], *split, *x.shape[first + n :])
+    outer, inner = range(first, first + 2 * n, 2), range(first + 1, first + 2 * n, 2)
+    return x.transpose(*range(first), *outer, *inner, *range(first + 2 * n, x.ndim))
 
 
 def evaluate_with_lax(form: TrilinearForm, x: Array | None, kernel: Array | None, g: Array | None) -> Array:
@@ -160,7 +176,13 @@ def evaluate_with_matmul(form: TrilinearForm, x: Array | None, kernel: Array | N
     """Returns the kernel gradient by matrix products, which needs one group, and the other maps by `lax`."""
     if kernel is not None:
         return evaluate_with_lax(form, x, kernel, g)
-    return _kernel_gradient(form, x, g)
+    *sides, i, o = form.kernel_shape
+    if o >= i or max(form.strides) > 1:
+        return _kernel_gradient(form, x, g)
+    # With the roles of x and g exchanged, patches have fewer channels.
+    swapped = TrilinearForm(g.shape, (*sides, o, i), form.strides, tuple((k - 1, k - 1) for k in sides))
+    gradient = _kernel_gradient(swapped, g, _pad(x, form.padding))
+    return lax.rev(gradient, range(len(sides))).swapaxes(-2, -1)
 
 
 def _kernel_gradient(form: TrilinearForm, x: Array, g: Array) -> Array:

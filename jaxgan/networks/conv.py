@@ -11,6 +11,7 @@ On the CPU these functions support reverse mode only: `jax.jvp` and `jax.hessian
 """
 
 import functools
+import math
 from collections.abc import Sequence
 
 import jax
@@ -20,6 +21,7 @@ from jax import Array, lax
 from jaxgan.cpu import trilinear, winograd
 from jaxgan.cpu.trilinear import Padding, TrilinearForm
 
+MAX_SMALL = 4  # positions, as many as 2 x 2: `lax` takes up to 12 times as long as a convolution of blocks.
 MAX_UNROLLED_GROUPS = 16  # Unrolling more groups takes too long to compile.
 
 Strides = int | Sequence[int]
@@ -113,7 +115,15 @@ def _evaluate_on_cpu(form: TrilinearForm, *operands: Array | None) -> Array:
     dtypes = {t.dtype for t in operands if t is not None}
     if len(dtypes) == 1 and winograd.is_supported(form, *dtypes):
         return winograd.evaluate(form, *operands)
+    if _is_small_transposed(form, operands[0]):
+        evaluate = functools.partial(trilinear.with_blocks_in_channels, trilinear.evaluate_with_matmul)
+        return trilinear.with_unflipped_kernel(evaluate, form, *operands)
     return trilinear.with_unflipped_kernel(trilinear.evaluate_with_matmul, form, *operands)
+
+
+def _is_small_transposed(form: TrilinearForm, x: Array | None) -> bool:
+    """Returns whether the map is an input gradient with strides from few positions, for which `lax` is slow."""
+    return x is None and form.groups == 1 and max(form.strides) > 1 and math.prod(form.out_shape[1:-1]) <= MAX_SMALL
 
 
 _evaluate_with_vmap = jax.custom_batching.custom_vmap(_evaluate_on_cpu)
