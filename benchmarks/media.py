@@ -168,7 +168,7 @@ def _torch_runner(comparison: Comparison, config: Config, experiment: Experiment
 
     state = jax.jit(lambda: init_state(experiment.game, run_key(config)))()
     peer = getattr(media, comparison.peer)(config, jax.device_get(state.params))
-    _, examples = jax.jit(lambda: comparison.examples(config, source, state, jnp.arange(EXAMPLES, dtype=jnp.int32)))()
+    _, examples = comparison.examples(config, source, state, jnp.arange(EXAMPLES, dtype=jnp.int32))
     data = torch.tensor(np.asarray(examples))
     if not data.is_floating_point():
         data = data.long()

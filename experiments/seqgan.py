@@ -166,13 +166,10 @@ def roll_out_rewards(players: Players, state: TrainState, tokens: Array, keys: A
     sequence itself (Eq. 4).
     """
     b, t = tokens.shape
-    shape = (b, t - 1, count)
-    given = jnp.broadcast_to(tokens[:, None, None], (*shape, t)).reshape(-1, t)
-    lengths = jnp.broadcast_to(jnp.arange(1, t, dtype=jnp.int32)[None, :, None], shape).ravel()
-    uniforms = prng.uniform(keys, *shape[1:], t).reshape(-1, t)
-    completed = sequences.complete(players.G.bind(state), players.start(len(given)), uniforms, given, lengths)
+    uniforms = prng.uniform(keys, t - 1, count, t)
+    completed = sequences.roll_outs(players.G.bind(state), players.start(b), tokens, uniforms)
     D = players.D.bind(state)
-    before_end = nn.sigmoid(D(completed)).reshape(shape).mean(-1)
+    before_end = nn.sigmoid(D(completed.reshape(-1, t))).reshape(b, t - 1, count).mean(-1)
     return jnp.concatenate([before_end, nn.sigmoid(D(tokens))[:, None]], 1)
 
 

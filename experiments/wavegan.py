@@ -38,7 +38,7 @@ REFERENCE_SOUNDS = {"train": 8_000, "test": 2_000}
 class BaseConfig(experiment.Config):
     """Settings that WaveGAN and SpecGAN share."""
 
-    steps: int = 6_000
+    steps: int = 4_000
     batch_size: int = 16
     log_every: int = 100
     sample_every: int = 1_000

@@ -6,7 +6,22 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import averages, compile, gpu_check, loop, memory, price, seeds, start, steps, tables, timing, workloads
+from benchmarks import (
+    averages,
+    compile,
+    equivalence,
+    gpu_check,
+    loop,
+    media,
+    memory,
+    price,
+    seeds,
+    start,
+    steps,
+    tables,
+    timing,
+    workloads,
+)
 
 
 @pytest.mark.parametrize(
@@ -98,3 +113,16 @@ def test_a_check_that_raises_has_failed_and_one_without_its_package_is_left_out(
     assert gpu_check.run_check("c", "n", lambda: 1 / 0, never)["reason"] == "ZeroDivisionError: division by zero"
     assert gpu_check.run_check("c", "n", missing, never)["passed"] is None
     assert gpu_check.run_check("c", "n", dict, deadline=0.0)["reason"] == "out of time"
+
+
+def test_a_step_of_a_game_on_sequences_is_timed_without_torch(monkeypatch):
+    monkeypatch.setattr(media.importlib.util, "find_spec", lambda name: None)
+    (row,) = media.rows(next(c for c in media.COMPARISONS if c.name == "seqgan"), tiny=True)
+    assert row["ours_ms"] > 0
+    assert "peer" not in row
+
+
+@pytest.mark.parametrize("comparison", media.COMPARISONS, ids=lambda c: c.name)
+def test_the_peers_of_experiments_compute_the_same(comparison):
+    pytest.importorskip("torch")
+    assert max(media.check(comparison).values()) < equivalence.TOLERANCE

@@ -56,18 +56,32 @@ def test_samples_have_the_probabilities_of_the_likelihood(params):
     assert np.abs(counts / 20_000 - p).max() < 4 * np.sqrt(p.max() / 20_000)
 
 
-def test_completions_keep_what_is_given(params):
-    given, lengths = ALL[-4:], jnp.arange(4)
-    done = sequences.complete(bind(params), MODEL.start(4), jnp.zeros((4, T)), given, lengths)
-    for row, tokens, n in zip(done, given, range(4), strict=True):
-        assert (row[:n] == tokens[:n]).all()
-    assert (done[0] == sequences.sample(bind(params), MODEL.start(1), jnp.zeros((1, T)))[0]).all()
+@pytest.mark.parametrize("length", [2, 4, 5])
+def test_roll_outs_keep_what_is_given_and_draw_the_rest(params, length):
+    model, draw, (b, n) = jax.jit(bind(params)), jax.jit(sequences.draw), (4, 2)
+    tokens = jax.random.randint(jax.random.key(0), (b, length), 0, V)
+    uniforms = jax.random.uniform(jax.random.key(1), (b, length - 1, n, length))
+    completed = sequences.roll_outs(model, MODEL.start(b), tokens, uniforms)
+    for t in range(1, length):
+        for i in range(n):
+            h, c, last = MODEL.start(b)
+            for s in range(length):
+                h, c, logits = model(h, c, last)
+                last = tokens[:, s] if s < t else draw(logits, uniforms[:, t - 1, i, s])
+                assert (completed[:, t - 1, i, s] == last).all()
 
 
 def test_draws_stay_in_the_vocabulary():
     logits = jnp.log(jnp.array([[0.2, 0.3, 0.5]]))
     for u, token in ((0.0, 0), (0.199, 0), (0.201, 1), (0.501, 2), (0.9999999, 2)):
         assert sequences.draw(logits, jnp.array([u])).tolist() == [token]
+
+
+def test_draws_invert_the_cumulative_distribution(key):
+    logits, u = 3 * jax.random.normal(key, (200, 23)), jax.random.uniform(jax.random.key(1), (200,))
+    cumulative = np.cumsum(np.float64(jax.nn.softmax(logits)), 1)
+    expected = [np.searchsorted(row, x, side="right") for row, x in zip(cumulative, np.asarray(u), strict=True)]
+    assert sequences.draw(logits, u).tolist() == expected
 
 
 def test_gumbel_softmax_is_one_hot_with_the_gradient_of_the_softmax(key):

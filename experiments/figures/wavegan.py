@@ -13,7 +13,7 @@ from jaxgan.render import pictures, plots
 from jaxgan.reports import figures
 from jaxgan.reports.figures import Claim, Figure, Numbers, Runs, run_spec
 
-STEPS = 5_000
+STEPS = 4_000
 METHODS = {"wavegan": "WaveGAN", "specgan": "SpecGAN"}
 SHUFFLE_STEPS = 1_000
 VARIANTS = {"shuffled": 2, "plain": 0}  # largest shift

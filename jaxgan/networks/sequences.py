@@ -5,10 +5,13 @@ Sampling, likelihoods and roll-outs scan over it. They begin from `start`, the s
 int32 [B], or float32 [B, V] with a distribution over the vocabulary.
 """
 
+import math
 from collections.abc import Callable
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
 
 from jaxgan.networks.layers import Conv, Initializer, dropout
@@ -70,37 +73,81 @@ def embed(table: Array, x: Array) -> Array:
     return x @ table
 
 
-def complete(step: Step, start: Start, uniforms: Array, tokens: Array, lengths: Array) -> Array:
-    """Returns tokens int32 [B, T]: the first `lengths` [B] are those given, and the model draws the others.
+def sample(step: Step, start: Start, uniforms: Array) -> Array:
+    """Returns sequences int32 [B, T] that the model draws, as the numbers `uniforms` [B, T] in [0, 1) decide."""
+
+    def advance(carry: Start, u: Array) -> tuple[Start, Array]:
+        h, c, logits = step(*carry)
+        token = draw(logits, u)
+        return (h, c, token), token
+
+    return lax.scan(advance, start, uniforms.T)[1].T
+
+
+def roll_outs(step: Step, start: Start, tokens: Array, uniforms: Array) -> Array:
+    """Returns int32 [B, T - 1, N, T]: N completions of the first 1, ..., T - 1 tokens of each sequence.
+
+    A beginning of t tokens needs T - t draws. One of T - t tokens needs the t draws that are missing to T, so that one
+    row of the computation makes both, one after the other.
 
     Args:
         step: The model.
-        start: Its first inputs.
-        uniforms: Numbers in [0, 1) that decide the draws, [B, T].
-        tokens: int32 [B, T].
-        lengths: int32 [B], between 0 and T.
+        start: Its first inputs for B sequences.
+        tokens: The sequences, int32 [B, T].
+        uniforms: Numbers in [0, 1) that decide the draws, [B, T - 1, N, T]. Those of given tokens are not used.
     """
+    b, _, n, length = uniforms.shape
+    shorter = np.arange(1, length // 2 + 1)  # tokens given in the first part of each row; in the second `longer`
+    longer = length - shorter
 
-    def advance(carry, xs):
-        (h, c, last), (t, u, given) = carry, xs
-        h, c, logits = step(h, c, last)
-        token = jnp.where(t < lengths, given, draw(logits, u))
+    def read(carry: Start, token: Array) -> tuple[Start, Start]:
+        h, c, _ = step(*carry)
+        return (h, c, token), (h, c, token)
+
+    beginnings = lax.scan(read, start, tokens.T)[1]  # [T, B, ...], after 1, ..., T tokens
+
+    def rows(x: Array) -> Array:
+        """Returns x [P, B, ...] as [P B N, ...]."""
+        return jnp.repeat(x.reshape(-1, *x.shape[2:]), n, axis=0)
+
+    first, second = (jax.tree.map(lambda x, t=t: rows(x[t - 1]), beginnings) for t in (shorter, longer))
+    parts = [[uniforms[:, t - 1, :, t:] for t in pair] for pair in zip(shorter, longer, strict=True)]
+    u = jnp.stack([jnp.concatenate(pair, -1) for pair in parts]).reshape(-1, length)
+    switch = jnp.repeat(jnp.asarray(longer), b * n)
+
+    def advance(carry: Start, xs: tuple[Array, Array]) -> tuple[Start, Array]:
+        s, u = xs
+        select = lambda new, old: jnp.where((s == switch).reshape(-1, *[1] * (old.ndim - 1)), new, old)
+        h, c, logits = step(*jax.tree.map(select, second, carry))
+        token = draw(logits, u)
         return (h, c, token), token
 
-    times = jnp.arange(tokens.shape[1])
-    return lax.scan(advance, start, (times, uniforms.T, tokens.T))[1].T
-
-
-def sample(step: Step, start: Start, uniforms: Array) -> Array:
-    """Returns sequences int32 [B, T] that the model draws, as the numbers `uniforms` [B, T] in [0, 1) decide."""
-    return complete(step, start, uniforms, jnp.zeros(uniforms.shape, jnp.int32), jnp.zeros(len(uniforms), jnp.int32))
+    drawn = lax.scan(advance, first, (jnp.arange(length), u.T))[1]
+    drawn = drawn.T.reshape(-1, b, n, length)
+    completed = []
+    for t in range(1, length):
+        new = drawn[min(t, length - t) - 1]
+        new = new[..., : length - t] if t <= length - t else new[..., t:]
+        given = jnp.broadcast_to(tokens[:, None, :t], (b, n, t))
+        completed.append(jnp.concatenate([given, new], -1))
+    return jnp.stack(completed, 1)
 
 
 def draw(logits: Array, uniforms: Array) -> Array:
-    """Returns tokens int32 [B] from the distributions softmax(logits) [B, V], by inversion at `uniforms` [B]."""
-    cumulative = jnp.cumsum(nn.softmax(logits), -1)
-    token = (cumulative <= uniforms[:, None]).sum(-1, dtype=jnp.int32)
-    return jnp.minimum(token, logits.shape[-1] - 1)  # Rounding may leave the sum below 1.
+    """Returns tokens int32 [B] from the distributions softmax(logits) [B, V], by inversion at `uniforms` [B].
+
+    The sums over the vocabulary are products with triangular matrices, within blocks and then of blocks. On a CPU they
+    take half the time of a cumulative sum.
+    """
+    vocabulary = logits.shape[-1]
+    block = math.isqrt(vocabulary - 1) + 1
+    blocks = -(-vocabulary // block)
+    upper = lambda size, diagonal: jnp.triu(jnp.ones((size, size), logits.dtype), diagonal)
+    p = jnp.pad(nn.softmax(logits), ((0, 0), (0, blocks * block - vocabulary))).reshape(-1, blocks, block)
+    within = p @ upper(block, 0)
+    before = within[..., -1] @ upper(blocks, 1)
+    token = (within + before[..., None] <= uniforms[:, None, None]).sum((1, 2), dtype=jnp.int32)
+    return jnp.minimum(token, vocabulary - 1)  # Rounding may leave the sum below 1.
 
 
 def log_likelihood(step: Step, start: Start, tokens: Array) -> Array:
