@@ -226,18 +226,19 @@ def toy_conditions() -> str:
 
 # Methods.
 
-
+# The columns of the comparison.
 SHOWN = ("fd_digits", "precision", "recall", "coverage", "classes", "class_kl", "agreement")
 
 
-def comparison(name: str) -> str:
-    """Returns the table of a comparison of methods."""
-    return benchmark.table(results(name)["results"], results(name)["by"], SHOWN)
+def dense_methods() -> str:
+    """Returns the comparison of the methods with fully connected networks."""
+    return benchmark.table(results("methods_dense")["results"], results("methods_dense")["by"], SHOWN)
 
 
-def comparison_conditions(name: str) -> str:
-    """Returns what all methods of a comparison were given, and the hardware, date and version."""
-    budget, measured = results(name)["budget"], [r for r in results(name)["results"] if "failure" not in r]
+def dense_methods_conditions() -> str:
+    """Returns what all these methods were given, and the hardware, date and version."""
+    budget = results("methods_dense")["budget"]
+    measured = [result for result in results("methods_dense")["results"] if "failure" not in result]
     given = f"{budget['seeds']} seeds, {budget['images']:,} images in training, {budget['samples']:,} samples measured"
     width = f", width {budget['width']}" if budget["width"] else ""
     return f"{given}{width}; {_conditions(result['common'] for result in measured)}"
@@ -275,10 +276,8 @@ REGIONS: dict[str, Callable[[], str]] = {
     "records": records,
     "toys": toys,
     "toy_conditions": toy_conditions,
-    "dense_methods": lambda: comparison("methods_dense"),
-    "dense_methods_conditions": lambda: comparison_conditions("methods_dense"),
-    "convolutional_methods": lambda: comparison("methods_convolutional"),
-    "convolutional_methods_conditions": lambda: comparison_conditions("methods_convolutional"),
+    "dense_methods": dense_methods,
+    "dense_methods_conditions": dense_methods_conditions,
     "performance_conditions": performance_conditions,
     "faults": faults,
     "steps": lambda: tables.steps_table(results("cpu")),

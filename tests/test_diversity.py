@@ -1,4 +1,4 @@
-"""Vendi score, the test of copying, and clean-fid's resize, against closed forms, SciPy and PIL."""
+"""Vendi score, tests of copying, and clean-fid's resize, against closed forms, SciPy and PIL."""
 
 import jax
 import numpy as np
@@ -8,7 +8,7 @@ from PIL import Image
 from scipy.stats import mannwhitneyu
 
 from jaxgan.evaluate import inception
-from jaxgan.evaluate.diversity import copying_test, rank_sum_z, vendi_score
+from jaxgan.evaluate.diversity import copying_test, feature_likelihood, rank_sum_z, vendi_score
 
 
 def test_the_vendi_score_counts_distinct_directions():
@@ -45,3 +45,24 @@ def test_the_clean_resize_is_pils(size):
     resized = jax.jit(inception.clean_preprocess)(image[None, :, :, None])
     assert resized.shape == (1, 299, 299, 3)
     assert_allclose(128 * resized[0, :, :, 0] + 128, expected.clip(0, 255), atol=0.02)
+
+
+def test_the_likelihood_of_one_gaussian_has_a_closed_form():
+    """With one sample, the variance is the mean squared distance per dimension, of standardised features."""
+    rng = np.random.default_rng(0)
+    train, test, fake = rng.normal(size=(500, 3)), rng.normal(size=(400, 3)), np.full((1, 3), 0.2)
+    standard = lambda x: (x - train.mean(0)) / train.std(0)
+    squares = [((standard(x) - standard(fake)) ** 2).mean() for x in (train, test)]
+    expected = [-0.5 * (np.log(2 * np.pi * squares[0]) + square / squares[0]) for square in squares]
+    assert_allclose(feature_likelihood(train, test, fake), expected, rtol=1e-6)
+
+
+def test_copies_of_training_points_are_likely_for_these_alone():
+    rng = np.random.default_rng(0)
+    train, test, fresh = (rng.normal(size=(n, 8)) for n in (400, 300, 400))
+    gaps = {}
+    for name, fake in (("fresh", fresh), ("copies", train + 1e-3 * fresh)):
+        of_train, of_test = feature_likelihood(train, test, fake)
+        gaps[name] = of_train - of_test
+    assert abs(gaps["fresh"]) < 0.2
+    assert gaps["copies"] > 1

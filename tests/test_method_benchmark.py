@@ -36,12 +36,12 @@ def test_budgets_are_equal_in_images():
 def test_methods_are_ranked_by_their_median_and_failures_are_listed():
     results = [
         result("slow/digits", record("fd", summary(3.0, 9.0, 4.0)), record("recall", 0.5)),
-        result("good/digits", record("fd", summary(1.0, 2.0, 2.5))),
+        result("good/digits", record("fd", summary(1.0, 2.0, 2.5)), record("recall", summary(1.0, 1.0, 1.0))),
         {"name": "bad/digits", "failure": "d/loss is not finite at step 3"},
     ]
     lines = benchmark.table(results, "fd").splitlines()
     assert lines[0] == "| method | fd | recall | seconds | parameters |"
-    assert lines[2] == "| `good/digits` | 2 (1 to 2.5) |  | 12 | 1,234 |"
+    assert lines[2] == "| `good/digits` | 2 (1 to 2.5) | 1 | 12 | 1,234 |"
     assert lines[3] == "| `slow/digits` | 4 (3 to 9) | 0.5 | 12 | 1,234 |"
     assert lines[-1] == "- `bad/digits`: d/loss is not finite at step 3"
     left, right = benchmark.plot(results, "fd").axes

@@ -1,4 +1,7 @@
-"""The figures of InfoGAN (Chen et al. 2016) on images: the bound on the information, and the code as a classifier."""
+"""The figures of InfoGAN (Chen et al. 2016) on images: the bound on the information, and the code as a classifier.
+
+As in the paper, the generator is not an average over training. One that is mixes the codes until its parameters settle.
+"""
 
 import functools
 import math
@@ -28,8 +31,8 @@ STEPS = (0, 500, 1_000, 2_500, 5_000, 10_000)
 
 @functools.partial(jax.jit, static_argnums=0)
 def _generate_and_judge(experiment: Experiment, state: TrainState, z: Array) -> tuple[Array, dict[str, Array]]:
-    """Returns the images of the averaged generator and the discriminator's outputs for them."""
-    generator, discriminator = (network.bind(state.with_ema(), train=False) for network in experiment.game.networks)
+    """Returns the images of the generator and the discriminator's outputs for them."""
+    generator, discriminator = (network.bind(state, train=False) for network in experiment.game.networks)
     images = generator(z)
     return images, discriminator(images)
 
@@ -40,7 +43,7 @@ def _judge(experiment: Experiment, state: TrainState, images: Array) -> dict[str
 
 
 def generate(run: Run, member: int, z: Array) -> np.ndarray:
-    """Returns the images [N, H, W, 1] that the averaged generator makes of latents z."""
+    """Returns the images [N, H, W, 1] that the generator makes of latents z."""
     return np.asarray(_generate_and_judge(run.experiment, run.seed_states[member], z)[0])
 
 

@@ -71,7 +71,7 @@ def fig1() -> Figure:
         for name, label in (("infogan", "InfoGAN"), ("gan", "GAN, with Q trained beside it")):
             plots.median_band(ax, numbers["steps"], numbers[f"{name}_information"], label)
         ax.set(xlabel="step", ylabel="$L_I$, nats")
-        ax.legend()
+        ax.legend(loc="center right")
         return fig
 
     bound = "the bound L_I after 1,000 steps, nats"

@@ -8,7 +8,7 @@ import numpy as np
 from jaxgan.data.datasets import Dataset
 from jaxgan.errors import UserError, did_you_mean
 from jaxgan.evaluate import classifier, inception, pixels, random_network, vgg
-from jaxgan.evaluate.diversity import copying_test, vendi_score
+from jaxgan.evaluate.diversity import copying_test, feature_likelihood, vendi_score
 from jaxgan.evaluate.frechet import frechet_distance, moments
 from jaxgan.evaluate.kernel import kernel_distance
 from jaxgan.evaluate.modes import kl_divergence
@@ -182,12 +182,30 @@ def copying(s: EvaluatedSamples) -> MetricResult:
 
     Below -3, samples lie closer to training images than test images do. Raises UserError if there is no test split.
     """
-    test = s.reference.test
-    if test is None:
-        raise UserError(f"{s.reference.train.name} has no test split, whose distances copying compares with")
-    real, held_out = s.reference.classifier_features, s.reference.classifier.features_and_logits(test.images)[0]
+    real, held_out = s.reference.classifier_features, _held_out_features(s)
     score = copying_test(real.features, held_out, s.classifier_outputs[0])
     return MetricResult({"c_t": score}, real.protocol | {"n_test": len(held_out), "cells": 3})
+
+
+def likelihood(s: EvaluatedSamples) -> MetricResult:
+    """Likelihood of features of the feature classifier under Gaussians around those of samples, see the function.
+
+    In nats per dimension, of test images, and how much larger that of training images is. At most 5,000 images of each
+    kind are compared. Raises UserError if there is no test split.
+    """
+    real, held_out = s.reference.classifier_features, _held_out_features(s)
+    few = lambda x: x[subset_indices(len(x), 5_000)]
+    train, test, fake = few(real.features), few(held_out), few(s.classifier_outputs[0])
+    of_train, of_test = feature_likelihood(train, test, fake)
+    protocol = real.protocol | {"n_real": len(train), "n_test": len(test), "n_fake": len(fake)}
+    return MetricResult({"likelihood": of_test, "likelihood_gap": of_train - of_test}, protocol)
+
+
+def _held_out_features(s: EvaluatedSamples) -> np.ndarray:
+    """Returns the feature classifier's features of the test images. Raises UserError if there are none."""
+    if s.reference.test is None:
+        raise UserError(f"{s.reference.train.name} has no test split, which this metric compares with")
+    return s.reference.classifier.features_and_logits(s.reference.test.images)[0]
 
 
 def inception_precision_recall(s: EvaluatedSamples) -> MetricResult:
@@ -246,6 +264,7 @@ METRICS: dict[str, Metric] = {
     "cas": classification_accuracy,
     "vendi": vendi,
     "copying": copying,
+    "likelihood": likelihood,
     "modes": stacked_modes,
     "neighbours": pixels.neighbours,
     "pixels": pixels.statistics,

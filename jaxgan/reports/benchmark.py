@@ -175,7 +175,10 @@ def _cell(x: Any) -> str:
     if x is None:
         return ""
     number = lambda x: "diverged" if x is None else f"{x:.3g}"
-    return f"{number(x['median'])} ({number(x['low'])} to {number(x['high'])})" if isinstance(x, dict) else number(x)
+    if not isinstance(x, dict):
+        return number(x)
+    middle, low, high = (number(x[name]) for name in ("median", "low", "high"))
+    return middle if low == middle == high else f"{middle} ({low} to {high})"
 
 
 class Point(NamedTuple):
