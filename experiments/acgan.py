@@ -47,6 +47,7 @@ class Config(testbeds.ImageConfig):
     paper=PAPER,
     shows="the discriminator predicts the class, and both players minimise the error of the prediction",
     task="conditional images",
+    test_settings={"width": 16, "d_width": 4},
 )
 def build(images: ImageSet, config: Config) -> Experiment:
     """Returns the experiment in which both losses include the cross-entropy of the predicted class."""
