@@ -10,7 +10,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
+from jax import Array, lax
 
 from experiments.stylegan3 import PAPER
 from jaxgan.evaluate import equivariance
@@ -37,8 +37,8 @@ def moved_constant(constant: Array, inverse: Array) -> Array:
     `inverse` is a transformation [3, 3] as in `jaxgan.evaluate.equivariance`, of which the translation is used.
     """
     cycles = jnp.fft.fftfreq(len(constant), 1 / len(constant))
-    angle = cycles[:, None] * inverse[1, 2] + cycles[None] * inverse[0, 2]
-    spectrum = jnp.fft.fft2(constant, axes=(0, 1)) * jnp.exp(2j * jnp.pi * angle)[..., None].astype(jnp.complex64)
+    angle = 2.0 * jnp.pi * (cycles[:, None] * inverse[1, 2] + cycles[None] * inverse[0, 2])
+    spectrum = jnp.fft.fft2(constant, axes=(0, 1)) * lax.complex(jnp.cos(angle), jnp.sin(angle))[..., None]
     return jnp.fft.ifft2(spectrum, axes=(0, 1)).real
 
 
