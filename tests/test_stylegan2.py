@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+from experiments.stylegan2 import NoiseOptions, style_samplers
 from jaxgan.core import penalties, prng
 from jaxgan.core.resample import BINOMIAL, downsample
 from jaxgan.networks import stylegan2
@@ -110,6 +111,18 @@ def test_styles_are_mixed_from_a_layer_on_and_truncated_towards_the_mean(example
     mean = variables["average"]["mapping"]["w"]
     assert_allclose(updated["average"]["mapping"]["w"], 0.995 * mean + 0.005 * plain[:, 0].mean(0), rtol=1e-4)
     assert_allclose(styles(G, train=False, psi=0.5)[0] - mean[None, None], 0.5 * (plain - mean[None, None]), atol=1e-5)
+
+
+def test_samples_have_truncated_and_mixed_styles_and_the_noise_that_is_asked_for():
+    styles = lambda state, keys, labels, psi: psi * prng.uniform(keys, 1)[:, None].repeat(4, 1)
+    parts = style_samplers(styles, lambda state, ws, keys, noise="random": (ws, noise), 4, NoiseOptions())
+    keys, others = jax.random.split(jax.random.key(0), [2, 3])
+    ws, noise = parts["sample"](None, keys, truncation=0.5, mix=3, noise="const")
+    assert noise == "const"
+    assert_allclose(ws[:, :3], 0.5 * styles(None, keys, (), 1.0)[:, :3])
+    assert_allclose(ws[:, 3:], 0.5 * styles(None, prng.fold_in(keys, stylegan2.SECOND_LATENT), (), 1.0)[:, 3:])
+    ws, _ = parts["interpolate"](None, keys, others, 0.25, truncation=1.0)
+    assert_allclose(ws, 0.75 * styles(None, keys, (), 1.0) + 0.25 * styles(None, others, (), 1.0), rtol=1e-6)
 
 
 def test_an_image_depends_on_its_own_key_alone(example):
