@@ -97,13 +97,16 @@ def _plot_fig1(numbers: Numbers) -> Any:
     fig, (axes,) = plots.subplots(1, 3, height=2.3)
     for name, label in METHODS.items():
         axes[0].plot(STEPS, numbers[f"{name} distance"], marker="o", markersize=3, label=label)
-    axes[0].set(xlabel="step", ylabel="Fréchet distance to all digits", xscale="log", yscale="log")
+    axes[0].set(xlabel="step", ylabel="Fréchet distance to all digits", xscale="log")
     axes[0].legend(title="augmentation")
     for ax, (name, label) in zip(axes[1:], METHODS.items(), strict=True):
         for key, text in {"train": "training images", "held_out": "other images", "fake": "samples"}.items():
             ax.plot(STEPS, numbers[f"{name} {key}"], marker="o", markersize=3, label=text)
         ax.set(xlabel="step", ylabel="mean logit", xscale="log", title=f"augmentation: {label}")
     axes[1].legend()
+    for ax in axes:
+        ax.set_xticks(STEPS, STEPS)
+        ax.minorticks_off()
     return fig
 
 

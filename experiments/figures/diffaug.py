@@ -189,7 +189,9 @@ def lowshot() -> Figure:
             ax.set(title=title, xticks=[], yticks=[])
         for name in names:
             axes[3].plot(ada.STEPS, numbers[f"{name} distance"], marker="o", markersize=3, label=name)
-        axes[3].set(xlabel="step", ylabel="Fréchet distance", xscale="log", yscale="log")
+        axes[3].set(xlabel="step", ylabel="Fréchet distance", xscale="log")
+        axes[3].set_xticks(ada.STEPS, ada.STEPS)
+        axes[3].minorticks_off()
         axes[3].legend()
         return fig
 
