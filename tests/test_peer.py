@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from benchmarks import equivalence, workloads
+from benchmarks import equivalence, translation, workloads
 from jaxgan.core.game import init_state
 
 torch = pytest.importorskip("torch", reason="the peer is written in PyTorch")
@@ -28,6 +28,11 @@ WORKLOADS["resnet_plain"] = dataclasses.replace(WORKLOADS["resnet"], spectral=Fa
 def test_losses_and_gradients_are_equal(family, penalty):
     workload = dataclasses.replace(WORKLOADS[family], penalty=penalty, weight=2.0)
     assert max(equivalence.check(workload).values()) < 1e-9
+
+
+@pytest.mark.parametrize("workload", translation.WORKLOADS, ids=lambda workload: workload.name)
+def test_losses_and_gradients_of_translators_are_equal(workload):
+    assert max(translation.check(translation.tiny(workload)).values()) < 1e-9
 
 
 @pytest.mark.parametrize("seeds", [1, 2])

@@ -1,15 +1,20 @@
 """The benchmark Set5: sizes of its own, and a network that is bicubic enlargement scores as bicubic does."""
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+from experiments import srgan
+from jaxgan.core.game import Network, TrainState, input_spec
 from jaxgan.data import datasets
 from jaxgan.data.datasets import DiskDataset
 from jaxgan.data.resolution import enlarge
 from jaxgan.errors import UserError
 from jaxgan.evaluate import paired, super_resolution
+from jaxgan.evaluate.classifier import RECIPE, FeatureMaps
 from jaxgan.evaluate.samples import EvaluatedSamples
+from jaxgan.runs.translation import Translations
 
 
 @pytest.fixture
@@ -58,3 +63,21 @@ def test_fidelity_leaves_out_the_border_and_colour():
     psnr = super_resolution.fidelity(brighter, truth)["psnr"]
     assert_allclose(psnr, 20 * np.log10(255 / error), rtol=1e-6)
     assert paired.luma(truth).min() > 16
+
+
+def test_the_classifier_distance_is_relative_to_the_truth(photos):
+    """With a kernel of one input pixel the maps are that pixel, if it is positive."""
+    kernel = np.zeros([4, 4, 3, RECIPE.width], np.float32)
+    kernel[1, 1, 0] = 1.0  # of the even pixels of the first channel
+    features = Network("features", FeatureMaps(RECIPE, 1), (input_spec(8, 8, 3),))
+    params = {"features": {"Conv_0": {"kernel": kernel, "bias": np.zeros(RECIPE.width, np.float32)}}}
+    state = TrainState(jnp.int32(0), params, {}, {}, {})
+    truth = np.stack([photos[0][:24, :24]] * 2)
+    pixels = lambda images: np.maximum(np.float64(images[:, ::2, ::2, 0]) / 127.5 - 1.0, 0.0)
+    outputs = truth[:, ::-1]
+    values = srgan.measure(features, Translations(truth[:, ::4, ::4], outputs, truth, None, state))
+    expected = np.sum((pixels(outputs) - pixels(truth)) ** 2) / np.sum(pixels(truth) ** 2)
+    assert_allclose(values["classifier_distance"], expected, rtol=1e-4)
+    same = srgan.measure(features, Translations(truth[:, ::4, ::4], truth, truth, None, state))
+    assert (same["classifier_distance"], same["sharpness"], same["ssim"]) == (0.0, 1.0, 1.0)
+    assert same["bicubic_classifier_distance"] == values["bicubic_classifier_distance"] > 0

@@ -116,7 +116,8 @@ def table5() -> Figure:
         return numbers
 
     def plot(numbers: Numbers) -> Any:
-        titles = {label: f"{label}\nkept {100 * numbers[f'{label}, kept']:.0f} %" for label in LOSSES}
+        short = {label: label.replace("GAN + ", "GAN +\n") for label in LOSSES}
+        titles = {label: f"{short[label]}\nkept {100 * numbers[f'{label}, kept']:.0f} %" for label in LOSSES}
         return plots.image_columns({name: numbers[name] for name in ("x", *LOSSES)}, titles)
 
     half = IMAGE_STEPS // 2
