@@ -75,9 +75,14 @@ class Comparison(NamedTuple):
 
 
 def _mocogan_noise(config: Config, phase: str, key: Array, index: Array) -> Noise:
-    z_keys, frame_keys = (prng.example_keys(k, index) for k in jax.random.split(key))
-    z = prng.normal_latent(config.content + config.frames * config.motion)(z_keys)
-    return {"z": z, "frame": jax.vmap(lambda key: jax.random.randint(key, (), 0, config.frames))(frame_keys)}
+    z_keys, frame_keys, real_keys, fake_keys = (prng.example_keys(k, index) for k in jax.random.split(key, 4))
+    frames = () if phase == "d_image" else (config.frames,)
+    return {
+        "z": prng.normal_latent(config.content + config.frames * config.motion)(z_keys),
+        "frame": jax.vmap(lambda key: jax.random.randint(key, (), 0, config.frames))(frame_keys),
+        "real_noise": prng.normal(real_keys, *frames, config.size, config.size, 3),
+        "fake_noise": prng.normal(fake_keys, *frames, config.size, config.size, 3),
+    }
 
 
 def _wavegan_noise(config: Config, phase: str, key: Array, index: Array) -> Noise:

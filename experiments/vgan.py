@@ -35,7 +35,7 @@ DATASET = "moving shapes, or your videos: a folder, or a data set of TFDS"
 class VideoConfig(experiment.Config):
     """Settings of experiments on videos."""
 
-    steps: int = 4_000
+    steps: int = 6_000
     batch_size: int = 16
     log_every: int = 100
     sample_every: int = 500

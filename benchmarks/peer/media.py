@@ -263,19 +263,23 @@ class MoCoGan(MediaPeer):
         loss, real = LOSSES["non_saturating"], _channels_first(real)
         rows = torch.arange(len(real))
         frames = lambda videos: videos[rows, :, noise["frame"]]
+        noisy = lambda x, name: x + self.config.noise * _channels_first(noise[name])
         with torch.set_grad_enabled(phase == "g"):
             fake = G(noise["z"])
         if phase == "d_image":
-            return loss.d(D_I(frames(real)), D_I(frames(fake)))
+            return loss.d(D_I(noisy(frames(real), "real_noise")), D_I(noisy(frames(fake), "fake_noise")))
         if phase == "d_video":
-            return loss.d(D_V(real), D_V(fake))
+            return loss.d(D_V(noisy(real, "real_noise")), D_V(noisy(fake, "fake_noise")))
+        fake = noisy(fake, "fake_noise")
         return loss.g(D_I(frames(fake))) + loss.g(D_V(fake))
 
     def draw(self, phase: str) -> Noise:
-        """Draws latents and the number of a frame."""
+        """Draws latents, the number of a frame, and the noise on reals and fakes."""
         b, config = self.config.batch_size, self.config
         z = torch.randn(b, config.content + config.frames * config.motion)
-        return {"z": z, "frame": torch.randint(0, config.frames, (b,))}
+        shape = (b, *(() if phase == "d_image" else (config.frames,)), config.size, config.size, 3)
+        noise = {name: torch.randn(shape) for name in ("fake_noise", "real_noise")[: 1 + (phase != "g")]}
+        return noise | {"z": z, "frame": torch.randint(0, config.frames, (b,))}
 
 
 class LanguageModel(nn.Module):

@@ -17,7 +17,7 @@ from jaxgan.render.outputs import to_uint8
 from jaxgan.reports import figures
 from jaxgan.reports.figures import Claim, Figure, Numbers, Runs, run_spec
 
-STEPS = 4_000
+STEPS = 6_000
 COUNT = 256  # videos
 
 
