@@ -78,7 +78,7 @@ def target(data: str, frames: int, size: int) -> Target:
     dataset=DATASET,
     shows="foreground, background and the mask between them, without labels",
     task="video",
-    minutes=None,
+    minutes=3,
     test_settings={"size": 8, "width": 2, "latent": 4},
 )
 def build(config: Config) -> Experiment:

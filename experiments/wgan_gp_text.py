@@ -99,7 +99,7 @@ register = functools.partial(
     "wgan_gp/text",
     PenaltyConfig(),
     shows="characters without sampling: the critic compares softmax outputs with one-hot text",
-    minutes=None,
+    minutes=5,
 )
 def penalised(config: PenaltyConfig) -> Experiment:
     """Adam, and a gradient penalty between text and samples."""
@@ -111,7 +111,7 @@ def penalised(config: PenaltyConfig) -> Experiment:
     "wgan/text",
     ClippingConfig(),
     shows="the same networks with weight clipping, which learn no words",
-    minutes=None,
+    minutes=3,
 )
 def clipped(config: ClippingConfig) -> Experiment:
     """RMSProp, and the critic's weights clipped after each update."""

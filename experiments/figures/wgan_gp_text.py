@@ -21,7 +21,7 @@ SAMPLES = 5_000
     "wgan_gp/text",
     paper=PAPER,
     shows="divergence of n-grams from held-out text over training: gradient penalty and weight clipping",
-    minutes=None,
+    minutes=8,
 )
 def text() -> Figure:
     """The dotted line is the divergence of as many windows of the training text."""
