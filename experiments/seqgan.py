@@ -74,7 +74,7 @@ class Config(experiment.Config):
     width: int = setting(32, "channels of the discriminator for each length of kernel")
     mle_steps: int = setting(3_000, "steps of maximum likelihood, which come first")
     d_steps: int = setting(1_500, "steps of the discriminator alone, which come second")
-    g_every: int = setting(10, "discriminator updates per generator update after that")
+    g_every: int = setting(5, "discriminator updates per generator update after that")
     mle_lr: float = setting(1e-2, "learning rate of the generator by maximum likelihood")
     g_lr: float = setting(1e-3, "learning rate of the generator against the discriminator")
     d_lr: float = setting(1e-3, "learning rate of the discriminator")
