@@ -106,7 +106,7 @@ def _plot(numbers: Numbers) -> Any:
     "cgan/augment",
     paper=PAPER,
     shows="accuracy of a classifier on few labelled digits, with shifted copies and with images of a conditional GAN",
-    minutes=4,
+    minutes=2,
 )
 def augment() -> Figure:
     """Five seeds of the GAN on the same labelled images. The bounds ask whether there is a gain at all."""

@@ -145,7 +145,7 @@ def _plot(numbers: Numbers) -> Any:
     "dragan/stability",
     paper=PAPER,
     shows="scores of ten random architectures on the 8x8 digits with and without the penalty",
-    minutes=4,
+    minutes=1,
 )
 def stability() -> Figure:
     """The same architectures, initial weights and batches in both runs."""

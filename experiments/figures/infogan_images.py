@@ -106,7 +106,7 @@ def _plot(numbers: Numbers) -> Any:
     "infogan/digits",
     paper=PAPER,
     shows="figures 1 and 2 on the 8x8 digits: the information about the class code, and the code as a classifier",
-    minutes=4,
+    minutes=2,
 )
 def on_digits() -> Figure:
     """Both games on three seeds. The bounds are those that the reproduction of the paper's MNIST figures asks for."""

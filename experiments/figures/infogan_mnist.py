@@ -51,7 +51,7 @@ def slant_correlation(run: Run, member: int, n: int = 2_000) -> np.ndarray:
     "infogan/fig1",
     paper=PAPER,
     shows="the information about the class code over training on MNIST, a quarter of the width and 1,000 steps",
-    minutes=8,
+    minutes=4,
 )
 def fig1() -> Figure:
     """InfoGAN and a GAN beside which Q is trained, three seeds each."""
@@ -91,7 +91,7 @@ def fig1() -> Figure:
     "infogan/fig2",
     paper=PAPER,
     shows="what the codes change in samples of MNIST: class, class without the information, and two continuous codes",
-    minutes=8,
+    minutes=4,
 )
 def fig2() -> Figure:
     """The runs of figure 1. Pictures are those of the seed whose class code classifies best."""
