@@ -215,10 +215,10 @@ def build_facades(config: Config) -> Experiment:
     return build_on(load_facades, config, (3, 3))
 
 
-for _name, _config, _hardware in (
-    ("facades", FACADES, CPU),
-    ("facades128", FACADES_128, CPU),
-    ("facades256", FACADES_256, "1 GPU"),
+for _name, _config, _hardware, _minutes in (
+    ("facades", FACADES, CPU, 10),
+    ("facades128", FACADES_128, CPU, None),
+    ("facades256", FACADES_256, "1 GPU", None),
 ):
     register(
         f"pix2pix/{_name}",
@@ -227,7 +227,7 @@ for _name, _config, _hardware in (
         dataset=f"400 label maps of facades and their photographs, {_config.size}x{_config.size}",
         shows=SHOWS,
         task="translation",
-        minutes=None,
+        minutes=_minutes,
         hardware=_hardware,
     )(build_facades)
 

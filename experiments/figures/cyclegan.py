@@ -88,7 +88,7 @@ def toy() -> Figure:
     "cyclegan/table5",
     paper=PAPER,
     shows="digits and their negatives translated without pairs: which losses keep the class of a digit",
-    minutes=None,
+    minutes=10,
 )
 def table5() -> Figure:
     """Five losses. A classifier of MNIST judges G(x) on its negative, and F(y) as it is.
