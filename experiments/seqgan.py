@@ -285,7 +285,7 @@ def seqgan(config: SeqConfig) -> Experiment:
     dataset=DATASET,
     shows="a generator of discrete tokens with gradients through a softmax of falling temperature",
     task="text",
-    minutes=None,
+    minutes=1,
     test_settings={**TEST_SETTINGS, "fall_steps": 3},
 )
 def gumbel_gan(config: GumbelConfig) -> Experiment:
