@@ -20,6 +20,7 @@ from benchmarks.timing import RunSteps
 from experiments import cyclegan_images, pix2pix, srgan
 from jaxgan.core.game import Batch, TrainState, init_state
 from jaxgan.data.datasets import Dataset
+from jaxgan.evaluate.classifier import RECIPE
 from jaxgan.training.experiment import Config, Experiment
 from jaxgan.training.sampling import make_translator
 
@@ -107,12 +108,21 @@ def rows(workload: Workload, is_tiny: bool = False) -> Iterator[dict[str, Any]]:
     flops = steps.flops_of(experiment.game, experiment.source, workload.batch)
     row = {"name": workload.name, "batch": workload.batch, **about, "first_step_s": first_step_s}
     yield steps.compare(row, ours, lambda: _torch_steps(workload, experiment), flops, is_tiny)
-    state = init_state(experiment.game, jax.random.key(0))
+    state = random_state(experiment)
     images = noise(SIZE // workload.factor, 2 if is_tiny else IMAGES).images
     row = {"name": f"translate/{workload.name}", "batch": len(images), **about}
     flops = steps.count_flops(lambda state, x: _network(experiment, state, x), state, jnp.float32(images))
     peers = lambda: _torch_translators(workload, state, images)
     yield steps.compare(row, _translator(experiment, state, images), peers, flops, is_tiny)
+
+
+def random_state(experiment: Experiment) -> TrainState:
+    """Returns a state with random parameters for timing, without compiling the initialisation."""
+    shapes = jax.eval_shape(lambda: init_state(experiment.game, jax.random.key(0)))
+    rng = np.random.default_rng(0)
+    params = jax.tree.map(lambda a: 0.02 * rng.standard_normal(a.shape, np.float32), shapes.params)
+    buffers = jax.tree.map(lambda a: np.ones(a.shape, a.dtype), shapes.buffers)
+    return TrainState(jnp.int32(0), params, buffers, {}, {})
 
 
 def _network(experiment: Experiment, state: TrainState, x: jax.Array) -> jax.Array:
@@ -155,7 +165,7 @@ def _torch_steps(workload: Workload, experiment: Experiment) -> dict[str, RunSte
     """Returns PyTorch's steps by variant, from our initial parameters and on batches like ours."""
     import torch
 
-    params = jax.device_get(init_state(experiment.game, jax.random.key(0)).params)
+    params = random_state(experiment).params
     small, large = noise(SIZE // workload.factor).images, noise(SIZE, seed=1).images
 
     def make(variant: str) -> RunSteps:
@@ -184,10 +194,7 @@ def _memory_format(variant: str) -> Any:
 
 def _make_peer(workload: Workload, params: Any, variant: str = "eager", dtype: Any = None) -> Any:
     """Returns the `peer.translators.Peer` of a workload, with the given parameters."""
-    import torch
-
     from benchmarks.peer import translators
-    from jaxgan.evaluate.classifier import RECIPE
 
     sizes = workload.sizes
     if workload.name == "pix2pix":
@@ -212,7 +219,6 @@ def _make_peer(workload: Workload, params: Any, variant: str = "eager", dtype: A
     networks = {name: module.to(dtype=dtype, memory_format=memory_format) for name, module in networks.items()}
     peer = translators.Peer(networks, phases, jax.device_get(params))
     if "compile" in variant:
-        torch.set_grad_enabled(True)
         peer.compile()
     return peer
 
