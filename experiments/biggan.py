@@ -78,6 +78,7 @@ ON_CIFAR10 = {
     paper=PAPER,
     shows="a class embedding and parts of z in every block, orthogonal regularisation, truncated latents",
     task="conditional images",
+    minutes={DIGITS: 4},
 )
 def build(testbed: ImageSet, config: Config) -> Experiment:
     """Each fake is given to the critic with the label that it was generated for."""

@@ -179,7 +179,7 @@ def measure_digits(translations: Translations, backward: Translate) -> dict[str,
     dataset="half of the digits of MNIST and the negatives of the other half, 28x28",
     shows=SHOWS,
     task="translation",
-    minutes=None,
+    minutes=5,
     test_settings={"width": 4, "blocks": 1},
 )
 def build_inverted(config: Config) -> Experiment:

@@ -187,7 +187,7 @@ def measure_shapes(translations: Translations) -> dict[str, float]:
     dataset="outlines of disks and squares, and coloured shapes, 32x32, generated",
     shows=SHOWS,
     task="translation",
-    minutes=None,
+    minutes=4,
     test_settings={"width": 4, "levels": 3},
 )
 def build_shapes(config: Config) -> Experiment:

@@ -131,6 +131,7 @@ ON_SMALL = {"latent": 64, "width": 16, "max_width": 32, "batch_size": 32}
     },
     paper=PAPER,
     shows=SHOWS,
+    minutes={DIGITS: 2, MNIST: None},
 )
 def build(testbed: ImageSet, config: Config) -> Experiment:
     """One pair of phases for each level."""

@@ -132,6 +132,7 @@ ON_CIFAR10 = {
     },
     paper=PAPER,
     shows=SHOWS,
+    minutes={DIGITS: 7, MNIST: None},
 )
 def build(testbed: ImageSet, config: Config) -> Experiment:
     """The non-saturating loss, with the path length as a further phase of the generator."""

@@ -91,6 +91,7 @@ ON_DIGITS = {
     {DIGITS: Config(**DIGITS.defaults | ON_DIGITS)},
     paper=PAPER,
     shows=SHOWS,
+    minutes={DIGITS: None},
     test_settings={"layers": 2, "width": 4, "max_width": 4, "styles": 8, "latent": 8},
 )
 def build(testbed: ImageSet, config: Config) -> Experiment:

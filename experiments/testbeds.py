@@ -399,9 +399,13 @@ def register_on(
     paper: str,
     shows: str,
     task: str | None = None,
+    minutes: Mapping[Testbed, float | None] | None = None,
     test_settings: Mapping[str, Any] | None = None,
 ) -> Callable[[Build], Build]:
-    """Returns a decorator that registers `build(testbed, config)` as `method/testbed` for each testbed and config."""
+    """Returns a decorator that registers `build(testbed, config)` as `method/testbed` for each testbed and config.
+
+    `minutes` are training times that differ from the testbed's own; None where they were not measured.
+    """
 
     def add(build: Build) -> Build:
         for testbed, config in configs.items():
@@ -412,7 +416,7 @@ def register_on(
                 dataset=testbed.dataset,
                 shows=shows,
                 task=task or testbed.task,
-                minutes=testbed.minutes,
+                minutes=(minutes or {}).get(testbed, testbed.minutes),
                 hardware=testbed.hardware,
                 test_settings=test_settings,
             )(functools.partial(build, testbed))

@@ -40,7 +40,7 @@ def translate_test_set(run: Run) -> np.ndarray:
     "pix2pix/table1",
     paper=PAPER,
     shows="scores of a segmenter on translations, for L1, GAN, cGAN and their sums",
-    minutes=6,
+    minutes=15,
 )
 def table1() -> Figure:
     """Five losses. The scores are those of `data.shapes.segmentation_scores`, on 500 held-out pairs.
@@ -91,7 +91,7 @@ def edge_contrast(images: np.ndarray, truth: np.ndarray) -> float:
     "pix2pix/fig6",
     paper=PAPER,
     shows="patches of 1, 16 and 34 pixels: a discriminator of single pixels does not sharpen edges",
-    minutes=4,
+    minutes=8,
 )
 def fig6() -> Figure:
     """L1+cGAN with three sizes of the discriminator's patches. Edge contrast is relative to the truth."""
@@ -125,7 +125,7 @@ def fig6() -> Figure:
     "pix2pix/fig7",
     paper=PAPER,
     shows="histograms of Lab colours: L1 narrows them, the cGAN does not",
-    minutes=4,
+    minutes=8,
 )
 def fig7() -> Figure:
     """Marginal distributions of L, a and b over the pixels of all shapes of the held-out pairs."""
