@@ -89,7 +89,7 @@ def test_values_out_of_range_and_several_refinements_at_once_are_refused(run):
     with pytest.raises(UserError, match=r"the limit -1\.0 must be above 0"):
         refine.sample_truncated(run, 3, -1.0)
     with pytest.raises(UserError, match="--truncate and --langevin cannot be combined"):
-        Sample(workdir=Path("unused"), truncate=1.0, langevin=3)._draw(run, None, {})
+        Sample(workdir=Path("unused"), truncate=1.0, langevin=3)._draw(run, {})
 
 
 def test_runs_that_cannot_be_refined_are_refused(run):
