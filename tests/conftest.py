@@ -126,6 +126,15 @@ def share_programs() -> Iterator[Callable[[Entry], Entry]]:
         yield share
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Starts with the longest tests, so that no worker is left alone with one at the end."""
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Adds `--all`."""
+    parser.addoption("--all", action="store_true", help="also run the tests that are marked `similar`")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deselects similar tests without `--all`. Starts with the longest, so that no worker has one alone at the end."""
+    if not config.getoption("--all"):
+        similar = [item for item in items if item.get_closest_marker("similar")]
+        config.hook.pytest_deselected(items=similar)
+        items[:] = [item for item in items if item not in set(similar)]
     items.sort(key=lambda item: not any(word in item.name for word in ("resumed", "processes")))

@@ -186,7 +186,13 @@ def test_a_resumed_run_equals_one_that_was_never_stopped(tmp_path, name, share_p
 SETTINGS_OVER_DEVICES = {"pix2pix/shapes": {"l1": 1.0}}
 
 
-@pytest.mark.parametrize("name", EACH_METHOD + MNIST)
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(n if n in EACH_STRUCTURE else pytest.param(n, marks=pytest.mark.similar) for n in EACH_METHOD),
+        *MNIST,
+    ],
+)
 def test_one_device_eight_devices_and_pmap_agree(name):
     width = {"width": 24} if name in LARGE else {}
     entry, config = short_run(name, **width, **SETTINGS_OVER_DEVICES.get(name, {}))
