@@ -66,6 +66,11 @@ EACH_METHOD = [n for n in SMALL if n.split("/")[0] not in METHODS[:-1] or n.ends
 EACH_STRUCTURE = one_of_each_structure(SMALL)
 
 
+def always(names: list[str], tested: list[str]) -> list:
+    """Returns names as parameters of a test, of which those not in `tested` are marked as similar to these."""
+    return [n if n in tested else pytest.param(n, marks=pytest.mark.similar) for n in names]
+
+
 def is_convolutional(name: str) -> bool:
     """Returns whether a network of the experiment contains convolutions, which take long to compile."""
     entry = registry.get(name)
@@ -127,10 +132,10 @@ def test_full_size_translators_give_images_of_the_declared_size(name):
 
 
 # A method has the same networks on MNIST as on CIFAR-10, only smaller.
-LOWERED = [n for n in TESTED if n not in FULL_SIZE and n.replace("/mnist", "/cifar10") not in set(NAMES) - {n}]
+LOWERED = [n for n in TESTED if n.replace("/mnist", "/cifar10") not in set(NAMES) - {n}]
 
 
-@pytest.mark.parametrize("name", LOWERED)
+@pytest.mark.parametrize("name", always([n for n in TESTED if n not in FULL_SIZE], LOWERED))
 def test_the_loop_lowers_for_gpu_and_tpu(name, noise_images, monkeypatch):
     """The formulations for accelerators are traced at the default settings and lowered, but not compiled."""
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
@@ -169,7 +174,7 @@ def test_a_phase_changes_the_networks_of_its_player_alone(name):
         assert all(jax.tree.leaves(others))
 
 
-@pytest.mark.parametrize("name", EACH_STRUCTURE)
+@pytest.mark.parametrize("name", always(SMALL, EACH_STRUCTURE))
 def test_a_resumed_run_equals_one_that_was_never_stopped(tmp_path, name, share_programs, monkeypatch):
     monkeypatch.setattr(monitor.Monitor, "draw_preview", lambda *_: None)
     monkeypatch.setattr(sampling, "evaluate_state", lambda *_, **__: ({}, {}))
@@ -186,13 +191,7 @@ def test_a_resumed_run_equals_one_that_was_never_stopped(tmp_path, name, share_p
 SETTINGS_OVER_DEVICES = {"pix2pix/shapes": {"l1": 1.0}}
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        *(n if n in EACH_STRUCTURE else pytest.param(n, marks=pytest.mark.similar) for n in EACH_METHOD),
-        *MNIST,
-    ],
-)
+@pytest.mark.parametrize("name", [*always(EACH_METHOD, EACH_STRUCTURE), *MNIST])
 def test_one_device_eight_devices_and_pmap_agree(name):
     width = {"width": 24} if name in LARGE else {}
     entry, config = short_run(name, **width, **SETTINGS_OVER_DEVICES.get(name, {}))
