@@ -1,4 +1,4 @@
-"""Whole training steps of pix2pix, CycleGAN and SRGAN, and `Run.translate`, beside PyTorch if torch is installed.
+"""Whole training steps of pix2pix, CycleGAN and SRGAN, and `Run.translate`; also in PyTorch if it is installed.
 
 Images have 64 x 64 pixels. The networks are those of the papers with half the width and, for SRGAN, fewer blocks.
 """

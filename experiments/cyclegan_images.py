@@ -161,10 +161,10 @@ def digit_classifier() -> FeatureClassifier:
 def measure_digits(translations: Translations, backward: Translate) -> dict[str, float]:
     """Returns the shares of digits whose class is kept by G and by F, and the errors of G against the negative.
 
-    The classifier of MNIST judges, for inverted digits on their negatives.
+    The class of a digit is that of a classifier of MNIST, for inverted digits on their negatives.
     """
-    judge, negatives = digit_classifier(), 255 - translations.inputs
-    kept = lambda digits: float(np.mean(judge.predict(digits) == translations.labels))
+    mnist_classifier, negatives = digit_classifier(), 255 - translations.inputs
+    kept = lambda digits: float(np.mean(mnist_classifier.predict(digits) == translations.labels))
     return {
         "class_kept": kept(255 - translations.outputs),
         "class_kept_backward": kept(backward(negatives)),

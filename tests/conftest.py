@@ -28,7 +28,7 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 dispatch.keep_freed_memory = lambda: None  # With it steps are faster, but compiling takes a quarter longer.
-monitor.EVALUATION_SAMPLES = 256  # Tests that judge samples call `Run.evaluate`, which takes as many as they ask for.
+monitor.EVALUATION_SAMPLES = 256  # Tests of quality call `Run.evaluate`, which takes as many as they ask for.
 
 Start = Callable[..., subprocess.Popen]
 GROWTH_BYTES = 2**29

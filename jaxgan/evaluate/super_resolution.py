@@ -26,7 +26,7 @@ def fidelity(images: np.ndarray, truth: np.ndarray) -> dict[str, float]:
 
 
 def set5(s: EvaluatedSamples) -> MetricResult:
-    """PSNR and SSIM on the five photographs of Set5, reduced to a quarter and enlarged again, beside bicubic.
+    """PSNR and SSIM on the five photographs of Set5, reduced to a quarter and enlarged again, and those of bicubic.
 
     The samples themselves do not matter. The photographs are the split `set5` of a data set `sr_set5`.
     """

@@ -122,8 +122,8 @@ def _protocol(record: dict[str, Any]) -> dict[str, Any]:
 
 def value(result: Result, column: dict[str, Any]) -> Any:
     """Returns a method's value in a column: a number, a summary over seeds, or None."""
-    found = [record["value"] for record in result.get("records", ()) if _protocol(record) == column]
-    return found[0] if found else None
+    values = [record["value"] for record in result.get("records", ()) if _protocol(record) == column]
+    return values[0] if values else None
 
 
 def median(x: Any) -> float:
@@ -193,14 +193,14 @@ class Point(NamedTuple):
 
 def points(results: Sequence[Result], by: str) -> list[Point]:
     """Returns the methods whose metric `by` is finite, the smallest median first."""
-    found = []
+    measured = []
     for result in ranked(results, by)[0]:
         for column in (column for column in columns(results) if column["metric"] == by):
             x = value(result, column)
             low, high = (x["low"], x["high"]) if isinstance(x, dict) else (x, x)
             if None not in (low, high) and np.isfinite(median(x)):
-                found.append(Point(result["name"].split("/")[0], result["seconds"], median(x), low, high))
-    return found
+                measured.append(Point(result["name"].split("/")[0], result["seconds"], median(x), low, high))
+    return measured
 
 
 def frontier(methods: Sequence[Point]) -> list[Point]:
