@@ -219,8 +219,8 @@ def build_super_resolution(
 def measure(features: Network, translations: Translations) -> dict[str, float]:
     """Returns metrics of the outputs, and with the prefix `bicubic_` those of bicubic enlargement.
 
-    These are PSNR, SSIM, `sharpness`, which is the mean square of the differences of adjacent pixels relative to that of
-    the truth, and `classifier_distance`, the squared distance of the classifier's last feature maps to those of the
+    These are PSNR, SSIM, `sharpness`, which is the mean square of the differences of adjacent pixels relative to that
+    of the truth, and `classifier_distance`, the squared distance of the classifier's last feature maps to those of the
     truth, relative to their squared norm. The latter is no published perceptual measure: the training minimises it.
     """
     params = translations.state.params[features.name]
