@@ -30,6 +30,7 @@ TASK = "conditional images"
 class MnistConfig(gan_mnist.Config):
     """The paper's settings for MNIST."""
 
+    steps: int = 30_000  # 60 epochs
     lr_decay: float = 1.00004
 
 

@@ -3,8 +3,8 @@
     python launch.py train gan/mnist
     python launch.py figure gan/table1 gan/fig2
 
-The settings are those of the authors' mnist.yaml. It names no distribution of the noise, so z is normal. The authors
-trained for hundreds of epochs; here it is 60. With 30 epochs gan/table1 gave 118 nats.
+The settings are those of the authors' mnist.yaml. It names no distribution of the noise, so z is normal. Training ends
+after 250 epochs, when the momentum has reached its final value. A step takes 50 ms on one CPU core.
 """
 
 import dataclasses
@@ -35,7 +35,7 @@ TRAIN_SPLIT = "train[:50000]"  # The other 10,000 training images serve to choos
 class Config(experiment.Config):
     """The settings of the authors' mnist.yaml."""
 
-    steps: int = 30_000  # 60 epochs
+    steps: int = 125_000  # 250 epochs
     batch_size: int = 100
     log_every: int = 100
     latent: int = setting(100, "dimensions of z")
@@ -81,7 +81,7 @@ def build_maxout(config: Config, latent: Latent, conditional: bool = False) -> E
     dataset=MNIST.dataset,
     shows="the first GAN: ReLU against maxout with dropout, trained by SGD with momentum",
     task="images",
-    minutes=30,
+    minutes=105,
 )
 def build(config: Config) -> Experiment:
     """Returns the unconditional experiment with z from N(0, 1)."""
