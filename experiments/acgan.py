@@ -13,8 +13,9 @@ import dataclasses
 
 import optax
 
-from experiments import testbeds
-from experiments.testbeds import CIFAR10, DIGITS, MNIST, ImageSet
+from experiments import defaults, testbeds
+from experiments.defaults import ImageSet
+from experiments.testbeds import CIFAR10, DIGITS, MNIST
 from jaxgan.core import conditioning, games, losses, optim, prng
 from jaxgan.core.game import LABEL, NOISE_KEY, Network, input_spec
 from jaxgan.networks import acgan
@@ -24,7 +25,7 @@ PAPER = "Odena et al. 2016, arXiv 1610.09585"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(testbeds.ImageConfig):
+class Config(defaults.ImageConfig):
     """AC-GAN, appendix A."""
 
     batch_size: int = 100
@@ -53,7 +54,7 @@ def build(images: ImageSet, config: Config) -> Experiment:
     """Returns the experiment in which both losses include the cross-entropy of the predicted class."""
     g_module, _ = images.dcgan(config, classes=images.classes)
     d_module = acgan.Discriminator(images.classes, config.d_width, images.base, config.keep_prob)
-    options = {"convolutional": True, "dtype": testbeds.compute_dtype(config)}
+    options = {"convolutional": True, "dtype": defaults.compute_dtype(config)}
     G = Network("generator", g_module, (input_spec(config.latent),), (LABEL,), **options)
     D = Network("discriminator", d_module, (input_spec(*images.target.shape),), (NOISE_KEY,), **options)
     latent = prng.normal_latent(config.latent)
@@ -65,7 +66,7 @@ def build(images: ImageSet, config: Config) -> Experiment:
         g_optimizer=optax.adam(config.g_lr, config.b1),
         d_optimizer=optax.adam(config.d_lr, config.b1),
         terms=(conditioning.auxiliary_classifier(d_fakes=True),),
-        augment=testbeds.augmentation(config),
+        augment=defaults.augmentation(config),
         ema=optim.ema_decay(config.ema_half_life, config.batch_size),
     )
     return images.target.experiment(game, G, latent, images.source(config))

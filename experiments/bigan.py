@@ -14,7 +14,8 @@ import numpy as np
 import optax
 
 from experiments import conditionings, testbeds
-from experiments.testbeds import DENSE_DIGITS, DenseImageSet
+from experiments.defaults import DenseImageSet
+from experiments.testbeds import DENSE_DIGITS
 from jaxgan.core import games, losses, optim, prng
 from jaxgan.core.game import Network, TrainState, input_spec
 from jaxgan.core.terms import Forward, Term

@@ -23,8 +23,9 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from experiments import testbeds
-from experiments.testbeds import CIFAR10, DIGITS, ImageSet
+from experiments import defaults, testbeds
+from experiments.defaults import ImageSet
+from experiments.testbeds import CIFAR10, DIGITS
 from jaxgan.core import losses, penalties, prng
 from jaxgan.core.game import Batch, Game, Network, Scalars, TrainState
 from jaxgan.networks import biggan, dcgan, resnet
@@ -34,7 +35,7 @@ PAPER = "Brock et al. 2018, arXiv 1809.11096"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(testbeds.ImageConfig):
+class Config(defaults.ImageConfig):
     """BigGAN, appendix C."""
 
     embedding: int = setting(128, "dimensions of the class vectors")

@@ -15,8 +15,9 @@ import math
 
 import optax
 
-from experiments import gan, gan_mnist, testbeds
-from experiments.testbeds import CIFAR10, DIGITS, MNIST, ImageSet
+from experiments import defaults, gan, gan_mnist, testbeds
+from experiments.defaults import ImageSet
+from experiments.testbeds import CIFAR10, DIGITS, MNIST
 from jaxgan.core import losses, prng
 from jaxgan.runs.registry import register
 from jaxgan.training.experiment import Experiment
@@ -43,8 +44,8 @@ def build_mnist(config: MnistConfig) -> Experiment:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(testbeds.ImageConfig, gan.Config):
-    """A conditional DCGAN, with the learning rates of `testbeds.Config` (1e-3)."""
+class Config(defaults.ImageConfig, gan.Config):
+    """A conditional DCGAN, with the learning rates of `defaults.Config` (1e-3)."""
 
 
 @testbeds.register_on(

@@ -16,8 +16,9 @@ from typing import NamedTuple
 import flax.linen as nn
 import optax
 
-from experiments import testbeds
-from experiments.testbeds import CIFAR10, DENSE_DIGITS, MNIST, ImageSet
+from experiments import defaults, testbeds
+from experiments.defaults import ImageSet
+from experiments.testbeds import CIFAR10, DENSE_DIGITS, MNIST
 from jaxgan.core import conditioning, losses
 from jaxgan.core.losses import AdversarialLoss
 from jaxgan.core.terms import Term
@@ -26,7 +27,7 @@ from jaxgan.training.experiment import Experiment, setting
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(testbeds.ImageConfig):
+class Config(defaults.ImageConfig):
     """A conditional GAN."""
 
     g_lr: float = 2e-4

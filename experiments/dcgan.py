@@ -10,8 +10,9 @@ as in the authors' Torch code, and the number of halvings follows from the image
 
 import dataclasses
 
-from experiments import gan, testbeds
-from experiments.testbeds import CIFAR10, DIGITS, MNIST, Testbed
+from experiments import defaults, gan, own_images, testbeds
+from experiments.defaults import Testbed
+from experiments.testbeds import CIFAR10, DIGITS, MNIST
 from jaxgan.core import losses
 from jaxgan.training.experiment import Experiment
 
@@ -20,14 +21,14 @@ SHOWS = "convolutions and batch norm in both networks, the basis of most image G
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(testbeds.ImageConfig, gan.Config):
+class Config(defaults.ImageConfig, gan.Config):
     """DCGAN, section 4."""
 
     latent: int = 100
     batch_size: int = 128
 
 
-@testbeds.register_own("dcgan", Config(steps=20_000, **testbeds.PERIODS), paper=PAPER, shows=SHOWS)
+@own_images.register_own("dcgan", Config(steps=20_000, **testbeds.PERIODS), paper=PAPER, shows=SHOWS)
 @testbeds.register_on(
     "dcgan",
     {

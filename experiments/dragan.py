@@ -16,8 +16,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from experiments import testbeds
-from experiments.testbeds import CIFAR10, MNIST, Testbed
+from experiments import defaults, testbeds
+from experiments.defaults import Testbed
+from experiments.testbeds import CIFAR10, MNIST
 from jaxgan.core import losses, penalties, prng
 from jaxgan.networks import mlp
 from jaxgan.runs.registry import register
@@ -66,7 +67,7 @@ def build_digits(config: Config) -> Experiment:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ImageConfig(testbeds.ImageConfig):
+class ImageConfig(defaults.ImageConfig):
     """DRAGAN with DCGAN's networks."""
 
     latent: int = 100

@@ -16,7 +16,8 @@ import optax
 from jax import Array
 
 from experiments import conditionings, testbeds
-from experiments.testbeds import DENSE_DIGITS, DenseImageSet
+from experiments.defaults import DenseImageSet
+from experiments.testbeds import DENSE_DIGITS
 from jaxgan.core import axis, losses
 from jaxgan.core.terms import Pass, Term
 from jaxgan.networks.autoencoder import AutoencoderCritic

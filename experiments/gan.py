@@ -14,8 +14,8 @@ import functools
 
 import optax
 
-from experiments import testbeds
-from experiments.testbeds import Testbed
+from experiments import defaults, testbeds
+from experiments.defaults import Testbed
 from jaxgan.core import losses
 from jaxgan.core.losses import AdversarialLoss
 from jaxgan.training.experiment import Experiment, setting
@@ -24,7 +24,7 @@ PAPER = "Goodfellow et al. 2014, arXiv 1406.2661"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(testbeds.Config):
+class Config(defaults.Config):
     """The original GAN with Adam."""
 
     g_lr: float = 2e-4

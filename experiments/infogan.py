@@ -20,8 +20,9 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from experiments import testbeds
-from experiments.testbeds import RING, Testbed
+from experiments import defaults, testbeds
+from experiments.defaults import Testbed
+from experiments.testbeds import RING
 from jaxgan.core import games, losses, optim, penalties, prng
 from jaxgan.core.game import Network, input_spec
 from jaxgan.core.terms import Pass, Term
@@ -35,7 +36,7 @@ NUM_CODES = 8  # as many as the ring has modes
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(testbeds.Config):
+class Config(defaults.Config):
     """InfoGAN."""
 
     steps: int = 10_000

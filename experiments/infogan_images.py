@@ -18,8 +18,9 @@ import optax
 from jax import Array
 
 from experiments import conditionings, testbeds
+from experiments.defaults import ImageSet
 from experiments.infogan import PAPER, information_bound
-from experiments.testbeds import DENSE_DIGITS, MNIST, ImageSet
+from experiments.testbeds import DENSE_DIGITS, MNIST
 from jaxgan.core import losses, prng
 from jaxgan.core.terms import Pass, Term
 from jaxgan.networks import heads

@@ -18,8 +18,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from experiments import testbeds
-from experiments.testbeds import CIFAR10, DIGITS, MNIST, ImageSet
+from experiments import defaults, testbeds
+from experiments.defaults import ImageSet
+from experiments.testbeds import CIFAR10, DIGITS, MNIST
 from jaxgan.core import losses, prng
 from jaxgan.core.losses import AdversarialLoss
 from jaxgan.data import synthetic
@@ -80,7 +81,7 @@ registry.register(
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ImageConfig(testbeds.ImageConfig):
+class ImageConfig(defaults.ImageConfig):
     """LSGAN on images, with the networks of DCGAN and the paper's learning rate."""
 
     batch_size: int = 64

@@ -20,8 +20,9 @@ import math
 import jax
 import optax
 
-from experiments import testbeds
-from experiments.testbeds import STACKED_MNIST, ImageSet
+from experiments import defaults, testbeds
+from experiments.defaults import ImageSet
+from experiments.testbeds import STACKED_MNIST
 from jaxgan.core import losses, prng
 from jaxgan.data import synthetic
 from jaxgan.data.synthetic import Density
@@ -86,7 +87,7 @@ for name, (density, dataset) in DENSITIES.items():
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class StackedConfig(testbeds.ImageConfig):
+class StackedConfig(defaults.ImageConfig):
     """PacGAN on Stacked MNIST, section 4.2."""
 
     batch_size: int = setting(128, "examples per step, over all devices: `pack` times the number of packs")

@@ -22,8 +22,9 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from experiments import testbeds
-from experiments.testbeds import CIFAR10, DIGITS, MNIST, ImageSet
+from experiments import defaults, own_images, testbeds
+from experiments.defaults import ImageSet
+from experiments.testbeds import CIFAR10, DIGITS, MNIST
 from jaxgan.core import games, losses, optim, penalties, prng
 from jaxgan.core.game import Game, Network, TrainState
 from jaxgan.core.losses import Adversarial
@@ -36,7 +37,7 @@ SHOWS = "levels of growing size in windows of phases, each faded in; WGAN-GP wit
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(testbeds.ImageConfig):
+class Config(defaults.ImageConfig):
     """ProGAN, section 6 and appendix A."""
 
     batch_size: int = 16
@@ -114,7 +115,7 @@ def growing(
 ON_SMALL = {"latent": 64, "width": 16, "max_width": 32, "batch_size": 32}
 
 
-@testbeds.register_own(
+@own_images.register_own(
     "progan",
     Config(steps=500_000, **testbeds.PERIODS),
     paper=PAPER,
@@ -140,7 +141,7 @@ def build(testbed: ImageSet, config: Config) -> Experiment:
     widths = stylegan2.widths_by_size(size, testbed.base, config.width, config.max_width)
     starts = (0, *(config.stable_steps + n * (config.fade_steps + config.stable_steps) for n in range(count - 1)))
     latent = prng.normal_latent(config.latent)
-    make = functools.partial(Network, convolutional=True, dtype=testbeds.compute_dtype(config))
+    make = functools.partial(Network, convolutional=True, dtype=defaults.compute_dtype(config))
     G = make("generator", progan.Generator(channels, widths, testbed.base), (latent_spec(latent),))
     examples = jax.ShapeDtypeStruct((config.group, *testbed.target.shape), jnp.float32)
     D = make("discriminator", progan.Discriminator(widths, config.group), (examples,))
@@ -157,7 +158,7 @@ def build(testbed: ImageSet, config: Config) -> Experiment:
         d_optimizer=optax.adam(config.d_lr, 0.0, 0.99),
         penalty=penalties.gradient_penalty,
         penalty_weight=config.weight,
-        augment=testbeds.augmentation(config),
+        augment=defaults.augmentation(config),
         ema=optim.ema_decay(config.ema_half_life, config.batch_size),
     )
     fields = {field.name: getattr(G, field.name) for field in dataclasses.fields(G)}

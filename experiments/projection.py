@@ -11,7 +11,8 @@ began to depend on their labels only after 1,500 steps.
 """
 
 from experiments import sngan, testbeds
-from experiments.testbeds import CIFAR10, DIGITS, MNIST, ImageSet
+from experiments.defaults import ImageSet
+from experiments.testbeds import CIFAR10, DIGITS, MNIST
 from jaxgan.core import losses
 from jaxgan.training.experiment import Experiment
 

@@ -14,8 +14,8 @@ import dataclasses
 
 import optax
 
-from experiments import testbeds
-from experiments.testbeds import Testbed
+from experiments import defaults, testbeds
+from experiments.defaults import Testbed
 from jaxgan.core import losses, penalties
 from jaxgan.training.experiment import Experiment, setting
 
@@ -23,7 +23,7 @@ PAPER = "Huang et al. 2024, arXiv 2501.05441"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(testbeds.Config):
+class Config(defaults.Config):
     """RpGAN + R1 + R2."""
 
     b1: float = setting(0.0, "beta1 of Adam")

@@ -20,9 +20,10 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from experiments import testbeds
+from experiments import defaults, own_images, testbeds
+from experiments.defaults import ImageSet
 from experiments.r3gan import PAPER
-from experiments.testbeds import CIFAR10, MNIST, STACKED_MNIST, ImageSet
+from experiments.testbeds import CIFAR10, MNIST, STACKED_MNIST
 from jaxgan.core import losses, optim, penalties
 from jaxgan.errors import UserError
 from jaxgan.networks import dcgan, r3gan
@@ -32,7 +33,7 @@ SHOWS = "relativistic pairing with R1 and R2, and residual networks without norm
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(testbeds.ImageConfig):
+class Config(defaults.ImageConfig):
     """R3GAN, table 9: CIFAR-10."""
 
     batch_size: int = 512
@@ -82,7 +83,7 @@ ON_CIFAR10 = {
 }
 
 
-@testbeds.register_own("r3gan", Config(**testbeds.PERIODS | ON_OWN), paper=PAPER, shows=SHOWS)
+@own_images.register_own("r3gan", Config(**testbeds.PERIODS | ON_OWN), paper=PAPER, shows=SHOWS)
 @testbeds.register_on(
     "r3gan",
     {
@@ -105,7 +106,7 @@ def build(testbed: ImageSet, config: Config) -> Experiment:
         )
     widths = (config.width,) * (1 + dcgan.num_halvings(size, testbed.base))
     classes = testbed.classes if config.conditional else 0
-    dtype = testbeds.compute_dtype(config)
+    dtype = defaults.compute_dtype(config)
     over_images = lambda first, last: cosine(first, last, config.burn_in)
     over_updates = lambda first, last: optim.in_images(over_images(first, last), config.batch_size)
     adam = lambda lr: optax.inject_hyperparams(optax.adam)(

@@ -18,7 +18,7 @@ import optax
 
 from experiments import testbeds
 from experiments.conditionings import CONFIGS, Config
-from experiments.testbeds import ImageSet
+from experiments.defaults import ImageSet
 from jaxgan.core import augment, losses, penalties, prng, regularisers
 from jaxgan.core.games import Latent
 from jaxgan.core.losses import AdversarialLoss

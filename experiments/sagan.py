@@ -13,8 +13,9 @@ import dataclasses
 
 import optax
 
-from experiments import testbeds
-from experiments.testbeds import CIFAR10, DIGITS, ImageSet
+from experiments import defaults, testbeds
+from experiments.defaults import ImageSet
+from experiments.testbeds import CIFAR10, DIGITS
 from jaxgan.core import losses
 from jaxgan.training.experiment import Experiment, setting
 
@@ -22,7 +23,7 @@ PAPER = "Zhang et al. 2018, arXiv 1805.08318"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(testbeds.ImageConfig):
+class Config(defaults.ImageConfig):
     """SAGAN, section 4."""
 
     g_lr: float = 1e-4

@@ -23,7 +23,8 @@ import optax
 from jax import Array
 
 from experiments import conditionings, testbeds
-from experiments.testbeds import DENSE_DIGITS, MNIST, ImageSet
+from experiments.defaults import ImageSet
+from experiments.testbeds import DENSE_DIGITS, MNIST
 from jaxgan.core import conditioning, losses, prng
 from jaxgan.core.game import Batch, Game, TrainState
 from jaxgan.core.terms import Pass, Term

@@ -20,8 +20,9 @@ import optax
 from jax import Array
 from jax.nn import softplus
 
-from experiments import gan, testbeds
-from experiments.testbeds import DENSE_DIGITS, RING, DenseImageSet, Testbed
+from experiments import defaults, gan, testbeds
+from experiments.defaults import DenseImageSet, Testbed
+from experiments.testbeds import DENSE_DIGITS, RING
 from jaxgan.core import conditioning, losses, prng
 from jaxgan.core.terms import Term
 from jaxgan.data import sources
@@ -177,7 +178,7 @@ def unpaired(source: sources.Source) -> sources.Source:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class CoupledConfig(testbeds.ImageConfig, gan.Config):
+class CoupledConfig(defaults.ImageConfig, gan.Config):
     """CoGAN."""
 
     g_lr: float = 1e-3

@@ -24,8 +24,9 @@ from typing import Any
 
 import optax
 
-from experiments import testbeds
-from experiments.testbeds import CIFAR10, DIGITS, MNIST, ImageSet
+from experiments import defaults, own_images, testbeds
+from experiments.defaults import ImageSet
+from experiments.testbeds import CIFAR10, DIGITS, MNIST
 from jaxgan.core import losses
 from jaxgan.networks import sngan
 from jaxgan.training.experiment import Experiment, setting
@@ -35,7 +36,7 @@ SHOWS = "a critic whose layers all have spectral norm 1, with the hinge loss"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(testbeds.ImageConfig):
+class Config(defaults.ImageConfig):
     """SN-GAN."""
 
     g_lr: float = 2e-4
@@ -64,7 +65,7 @@ def schedule(config: Config) -> dict[str, Any]:
     return {"n_critic": config.n_critic, "g_batches": tuple(range(config.g_batches))}
 
 
-@testbeds.register_own("sngan", Config(steps=50_000, **testbeds.PERIODS), paper=PAPER, shows=SHOWS)
+@own_images.register_own("sngan", Config(steps=50_000, **testbeds.PERIODS), paper=PAPER, shows=SHOWS)
 @testbeds.register_on(
     "sngan",
     {

@@ -26,8 +26,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from experiments import testbeds
-from experiments.testbeds import CIFAR10, DIGITS, MNIST, ImageSet
+from experiments import defaults, own_images, testbeds
+from experiments.defaults import ImageSet
+from experiments.testbeds import CIFAR10, DIGITS, MNIST
 from jaxgan.core import axis, losses, optim, penalties, prng
 from jaxgan.core.game import Batch, Game, Network, Phase, Scalars, TrainState
 from jaxgan.core.games import Latent
@@ -41,7 +42,7 @@ PATH_DECAY = 0.99  # of the mean path length, per update
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(testbeds.ImageConfig):
+class Config(defaults.ImageConfig):
     """StyleGAN2, sections 2 to 4 and appendix B."""
 
     batch_size: int = 32
@@ -65,7 +66,7 @@ class Config(testbeds.ImageConfig):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class OwnConfig(Config, testbeds.OwnImages):
+class OwnConfig(Config, own_images.OwnImages):
     """StyleGAN2 on a user's images."""
 
     depth: int = 2
@@ -169,7 +170,7 @@ def build(testbed: ImageSet, config: Config) -> Experiment:
     return dataclasses.replace(experiment, game=game, **samplers(G, generator.num_layers, latent))
 
 
-@testbeds.register_own(
+@own_images.register_own(
     "stylegan2",
     OwnConfig(steps=100_000, **{name: 10 * steps for name, steps in testbeds.PERIODS.items()}),
     paper=PAPER,

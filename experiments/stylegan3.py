@@ -29,9 +29,10 @@ import numpy as np
 import optax
 from jax import Array
 
-from experiments import testbeds
+from experiments import defaults, own_images, testbeds
+from experiments.defaults import ImageSet
 from experiments.stylegan2 import SampleOptions, style_samplers
-from experiments.testbeds import DIGITS, ImageSet
+from experiments.testbeds import DIGITS
 from jaxgan.core import losses, optim, penalties, prng
 from jaxgan.core.game import Network, TrainState
 from jaxgan.evaluate import equivariance
@@ -45,7 +46,7 @@ LATENTS = 16  # of which equivariance is measured
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(testbeds.ImageConfig):
+class Config(defaults.ImageConfig):
     """StyleGAN3, section 3 and appendix G."""
 
     batch_size: int = 32
@@ -85,7 +86,7 @@ ON_DIGITS = {
 }
 
 
-@testbeds.register_own("stylegan3", Config(steps=100_000, **OWN_PERIODS), paper=PAPER, shows=SHOWS)
+@own_images.register_own("stylegan3", Config(steps=100_000, **OWN_PERIODS), paper=PAPER, shows=SHOWS)
 @testbeds.register_on(
     "stylegan3",
     {DIGITS: Config(**DIGITS.defaults | ON_DIGITS)},

@@ -15,7 +15,8 @@ import optax
 from jax import Array
 
 from experiments import conditionings, testbeds
-from experiments.testbeds import DENSE_DIGITS, DenseImageSet
+from experiments.defaults import DenseImageSet
+from experiments.testbeds import DENSE_DIGITS
 from jaxgan.core import games, losses, optim, prng
 from jaxgan.core.game import Batch, Game, Network, Phase, Player, TrainState, input_spec
 from jaxgan.core.terms import Term, logits_of

@@ -11,8 +11,9 @@ import dataclasses
 
 import optax
 
-from experiments import testbeds
-from experiments.testbeds import CIFAR10, MNIST, Testbed
+from experiments import defaults, testbeds
+from experiments.defaults import Testbed
+from experiments.testbeds import CIFAR10, MNIST
 from jaxgan.core import losses, optim
 from jaxgan.training.experiment import Experiment, setting
 
@@ -20,7 +21,7 @@ PAPER = "Arjovsky et al. 2017, arXiv 1701.07875"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(testbeds.Config):
+class Config(defaults.Config):
     """WGAN with weight clipping, Algorithm 1."""
 
     g_lr: float = 5e-5
@@ -30,8 +31,8 @@ class Config(testbeds.Config):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ImageConfig(testbeds.ImageConfig, Config):
-    """WGAN on images. The learning rates are those of `testbeds.ImageConfig`, 1e-3, where the paper has 5e-5."""
+class ImageConfig(defaults.ImageConfig, Config):
+    """WGAN on images. The learning rates are those of `defaults.ImageConfig`, 1e-3, where the paper has 5e-5."""
 
     latent: int = 100
     batch_size: int = 64

@@ -12,8 +12,9 @@ import dataclasses
 
 import optax
 
-from experiments import testbeds
-from experiments.testbeds import CIFAR10, MNIST, Testbed
+from experiments import defaults, testbeds
+from experiments.defaults import Testbed
+from experiments.testbeds import CIFAR10, MNIST
 from jaxgan.core import losses, penalties
 from jaxgan.training.experiment import Experiment, setting
 
@@ -21,7 +22,7 @@ PAPER = "Gulrajani et al. 2017, arXiv 1704.00028"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(testbeds.Config):
+class Config(defaults.Config):
     """WGAN-GP, Algorithm 1."""
 
     b1: float = setting(0.5, "Adam's beta1")
@@ -31,7 +32,7 @@ class Config(testbeds.Config):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ImageConfig(testbeds.ImageConfig, Config):
+class ImageConfig(defaults.ImageConfig, Config):
     """WGAN-GP on images."""
 
     g_lr: float = 1e-4

@@ -11,7 +11,8 @@ import optax
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from experiments.testbeds import DENSE_DIGITS, ImageConfig
+from experiments.defaults import ImageConfig
+from experiments.testbeds import DENSE_DIGITS
 from jaxgan.core import ada, losses
 from jaxgan.core.game import TrainState
 from jaxgan.runs.registry import Entry

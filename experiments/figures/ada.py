@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import optax
 
-from experiments.testbeds import DENSE_DIGITS, ImageConfig, augmentation
+from experiments.defaults import ImageConfig, augmentation
+from experiments.testbeds import DENSE_DIGITS
 from jaxgan.core import ada, losses, penalties
 from jaxgan.data.datasets import Dataset
 from jaxgan.data.digits import digits
