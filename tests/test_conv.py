@@ -30,6 +30,8 @@ CASES = [  # size, kernel size, strides, padding
     ((6, 5), (2, 3), (3, 2), ((1, 2), (0, 1))),
     ((6, 7), (3, 3), (2, 2), ((3, -1), (0, 2))),
     ((4, 4), (4, 4), (2, 2), "SAME"),
+    ((2, 3), (4, 4), (2, 2), "SAME"),
+    ((7, 8), (4, 4), (1, 1), ((1, 1), (2, 0))),
     ((3, 5), (3, 4), (2, 3), ((2, -1), (0, 1))),
     ((9,), (5,), (4,), "SAME"),
     ((8,), (4,), (2,), "VALID"),
@@ -42,6 +44,7 @@ CASES = [  # size, kernel size, strides, padding
 @pytest.fixture(autouse=True)
 def _float64(monkeypatch):
     monkeypatch.setattr(winograd, "MIN_MULTIPLICATIONS", 0)
+    monkeypatch.setattr(winograd, "MIN_CHANNELS", 0)
     jax.clear_caches()  # Cached traces depend on the constants.
     with jax.enable_x64(True):
         yield
@@ -80,7 +83,7 @@ def assert_close(actual, expected):
 @pytest.mark.parametrize("kind", JAXGAN)
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_equals_lax_to_second_order(kind, case, monkeypatch):
-    monkeypatch.setattr(trilinear, "PATCH_BYTES", 2**12)  # chunks of one to six images
+    monkeypatch.setattr(trilinear, "TAP_BYTES", 2**12)  # chunks of one to six images
     monkeypatch.setattr(winograd, "POINT_BYTES", 2**14)
     x, kernel = random_operands(case)
     assert_close(derivatives_of(JAXGAN, kind, case)(x, kernel), derivatives_of(LAX, kind, case)(x, kernel))

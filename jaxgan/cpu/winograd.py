@@ -1,8 +1,8 @@
-"""Winograd convolution F(2 x 2, r x r) for r = 2 and 3 (Lavin & Gray 2016, arXiv 1509.09308, section 4).
+"""Winograd convolution F(2 x 2, r x r) for r = 2, 3 and 4 (Lavin & Gray 2016, arXiv 1509.09308, section 4).
 
 Each operand of the trilinear form <conv(x, kernel), g> is transformed linearly to (r + 1)² points for each tile of
 2 x 2 outputs. The form is then a matrix product at each point. A tile takes (r + 1)² multiplications, where direct
-convolution takes 4 r²: 2.25 times as many for 3 x 3 kernels and 1.78 times as many for 2 x 2. A kernel of side r s with
+convolution takes 4 r²: 1.78, 2.25 and 2.56 times as many for kernels of side 2, 3 and 4. A kernel of side r s with
 stride s is treated as one of side r with stride 1, on images whose pixels are blocks of s x s.
 
 A partial map transforms the two given operands, multiplies, and applies the transpose of the third operand's transform.
@@ -21,27 +21,43 @@ from jaxgan.cpu.trilinear import Pair, TrilinearForm, largest_divisor_within, ma
 Weights = tuple[tuple[float, ...], ...]
 
 # Transforms of one axis to r + 1 points, by r: of r kernel taps, of the r + 1 pixels of a tile, and of its two outputs.
-# For r = 3 they are the paper's G, B' and A, where the last rows of B' and A have the other sign.
-TAPS = {2: ((1, 0), (1, 1), (0, 1)), 3: ((1, 0, 0), (0.5, 0.5, 0.5), (0.5, -0.5, 0.5), (0, 0, 1))}
-PIXELS = {2: ((1, -1, 0), (0, 1, 0), (0, -1, 1)), 3: ((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, -1, 0, 1))}
-OUTPUTS = {2: ((1, 0), (1, 1), (0, 1)), 3: ((1, 0), (1, 1), (1, -1), (0, 1))}
+# Kernel and outputs are taken as polynomials at the points 0, 1, -1, 2 and infinity, or the first of them; the pixels are
+# transformed by the transpose of interpolation. For r = 3 they are the paper's G, B' and A, where the last rows of B' and
+# A have the other sign.
+TAPS = {
+    2: ((1, 0), (1, 1), (0, 1)),
+    3: ((1, 0, 0), (0.5, 0.5, 0.5), (0.5, -0.5, 0.5), (0, 0, 1)),
+    4: ((1 / 2,) + (0,) * 3, (-1 / 2,) * 4, (-1 / 6, 1 / 6) * 2, (1 / 6, 1 / 3, 2 / 3, 4 / 3), (0, 0, 0, 1)),
+}
+PIXELS = {
+    2: ((1, -1, 0), (0, 1, 0), (0, -1, 1)),
+    3: ((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, -1, 0, 1)),
+    4: ((2, -1, -2, 1, 0), (0, -2, -1, 1, 0), (0, 2, -3, 1, 0), (0, -1, 0, 1, 0), (0, 2, -1, -2, 1)),
+}
+OUTPUTS = {
+    2: ((1, 0), (1, 1), (0, 1)),
+    3: ((1, 0), (1, 1), (1, -1), (0, 1)),
+    4: ((1, 0), (1, 1), (1, -1), (1, 2), (0, 1)),
+}
 
-MIN_MULTIPLICATIONS = 2**28  # of direct convolution; for fewer, the gain does not pay for compiling the transforms
+MIN_MULTIPLICATIONS = 2**25  # of direct convolution; for fewer, the gain does not pay for compiling the transforms
+MIN_CHANNELS = 16  # multiplications per transformed number; with fewer, the transforms take as long as the products
 POINT_BYTES = 12 * 2**20  # per chunk of the larger operand; more exceeds the cache, fewer make the products inefficient
 
 
 def is_supported(form: TrilinearForm, dtype: jnp.dtype) -> bool:
     """Returns whether `evaluate` can evaluate the form and is expected to be faster than other methods.
 
-    That takes two spatial axes, float32 or float64, one group, a kernel whose sides are both 2 or both 3 times the
-    stride along the same axis, and at least `MIN_MULTIPLICATIONS`.
+    That takes two spatial axes, float32 or float64, one group, a kernel whose sides are both 2, both 3 or both 4 times
+    the stride along the same axis, and at least `MIN_MULTIPLICATIONS` and `MIN_CHANNELS`.
     """
     if len(form.strides) != 2:
         return False
     (h, w), (sh, sw) = form.kernel_shape[:2], form.strides
-    r = h // sh
+    r, block_size, o = h // sh, sh * sw * form.x_shape[-1], form.out_shape[-1]
     has_precision = dtype in (jnp.float32, jnp.float64)
-    is_large = math.prod(form.out_shape[:3]) * math.prod(form.kernel_shape) >= MIN_MULTIPLICATIONS
+    multiplications = math.prod(form.out_shape[:3]) * math.prod(form.kernel_shape)
+    is_large = multiplications >= MIN_MULTIPLICATIONS and block_size * o >= MIN_CHANNELS * (block_size + o)
     return has_precision and is_large and form.groups == 1 and r in TAPS and (h, w) == (r * sh, r * sw)
 
 
@@ -83,17 +99,18 @@ def _transform_images(form: TrilinearForm, r: int, tiles: Pair, x: Array) -> Arr
 def _transform_images_transpose(form: TrilinearForm, r: int, tiles: Pair, points: Array) -> Array:
     """Transforms points to images by the transpose of `_transform_images`, which adds tiles where they overlap."""
     (sh, sw), (th, tw), c = form.strides, tiles, form.x_shape[3]
+    pairs = r // 2  # by which the pixels of a tile reach beyond its outputs
 
     def sum_tiles(terms: list[Array], axis: int) -> Array:
-        """Returns pixel pairs [tiles + 1, 2] along an axis: the end of one tile plus the start of the next."""
+        """Returns pixel pairs [tiles + pairs, 2] along an axis: the sums of the tiles that have them."""
         tile_pixels = [_weighted_sum(weights, terms) for weights in _transposed(PIXELS[r])]
         no_pads = [(0, 0)] * terms[0].ndim
-        shift = lambda i, y: jnp.pad(tile_pixels[i + 2 * y], [*no_pads[:axis], (y, 1 - y), *no_pads[axis + 1 :]])
-        return jnp.stack([sum(shift(i, y) for y in (0, 1) if i + 2 * y <= r) for i in (0, 1)], axis + 1)
+        shift = lambda i, y: jnp.pad(tile_pixels[i + 2 * y], [*no_pads[:axis], (y, pairs - y), *no_pads[axis + 1 :]])
+        return jnp.stack([sum(shift(i, y) for y in range(pairs + 1) if i + 2 * y <= r) for i in (0, 1)], axis + 1)
 
     x = sum_tiles(list(points.reshape(r + 1, r + 1, -1, th, tw, sh * sw * c)), 2)
-    x = sum_tiles(list(x), 3)  # [B, th + 1, 2, tw + 1, 2, s s C]
-    n, m = 2 * th + 2, 2 * tw + 2
+    x = sum_tiles(list(x), 3)  # [B, th + pairs, 2, tw + pairs, 2, s s C]
+    n, m = 2 * (th + pairs), 2 * (tw + pairs)
     x = x.reshape(-1, n, m, sh, sw, c).swapaxes(2, 3).reshape(-1, n * sh, m * sw, c)
     return lax.pad(x, jnp.zeros((), x.dtype), [(-low, -high, 0) for low, high, _ in _pads(form, n, m)])
 

@@ -21,7 +21,7 @@ from jax import Array, lax
 from jaxgan.cpu import trilinear, winograd
 from jaxgan.cpu.trilinear import Padding, TrilinearForm
 
-MAX_SMALL = 4  # positions, as many as 2 x 2: `lax` takes up to 12 times as long as a convolution of blocks.
+MAX_FEW = 4  # positions, as many as 2 x 2: `lax` takes up to 30 times as long as a matrix product for each tap.
 MAX_UNROLLED_GROUPS = 16  # Unrolling more groups takes too long to compile.
 
 Strides = int | Sequence[int]
@@ -104,6 +104,8 @@ _evaluate_with_vjp.defvjp(_vjp_forward, _vjp_backward)
 @jax.jit  # Layers with the same shapes share one trace.
 def _evaluate_on_cpu(form: TrilinearForm, *operands: Array | None) -> Array:
     """Returns the partial map by the method that is fastest on the CPU."""
+    if tuple(map(len, trilinear.used_taps(form))) != form.kernel_shape[:-2]:
+        return trilinear.with_used_taps(_evaluate_on_cpu, form, *operands)
     if form.groups > 1 and (form.groups <= MAX_UNROLLED_GROUPS or operands[1] is None):
         return trilinear.evaluate_per_group(_evaluate_on_cpu, form, *operands)
     if form.groups == 1 and len(form.strides) == 1:
@@ -112,18 +114,12 @@ def _evaluate_on_cpu(form: TrilinearForm, *operands: Array | None) -> Array:
     if form.groups == 1 and len(form.strides) == 3:
         evaluate = functools.partial(trilinear.with_first_axis_in_channels, _evaluate_on_cpu)
         return trilinear.with_unflipped_kernel(evaluate, form, *operands)
+    if form.groups == 1 and max(form.strides) > 1 and math.prod(form.out_shape[1:-1]) <= MAX_FEW:
+        return trilinear.evaluate_with_taps(form, *operands)
     dtypes = {t.dtype for t in operands if t is not None}
     if len(dtypes) == 1 and winograd.is_supported(form, *dtypes):
         return winograd.evaluate(form, *operands)
-    if _is_small_transposed(form, operands[0]):
-        evaluate = functools.partial(trilinear.with_blocks_in_channels, trilinear.evaluate_with_matmul)
-        return trilinear.with_unflipped_kernel(evaluate, form, *operands)
-    return trilinear.with_unflipped_kernel(trilinear.evaluate_with_matmul, form, *operands)
-
-
-def _is_small_transposed(form: TrilinearForm, x: Array | None) -> bool:
-    """Returns whether the map is an input gradient with strides from few positions, for which `lax` is slow."""
-    return x is None and form.groups == 1 and max(form.strides) > 1 and math.prod(form.out_shape[1:-1]) <= MAX_SMALL
+    return trilinear.evaluate_with_matmul(form, *operands)
 
 
 _evaluate_with_vmap = jax.custom_batching.custom_vmap(_evaluate_on_cpu)
