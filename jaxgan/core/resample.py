@@ -1,8 +1,9 @@
 """Resampling of images [B, H, W, C] by a factor of two with a separable low-pass filter.
 
 All functions convolve both axes with a filter of taps [K], in the manner of `upfirdn` (upsample, filter, downsample) of
-StyleGAN2. Pixels outside the image count as 0. Short filters are sums of shifted images, which all backends fuse. Long
-ones are products with banded matrices, which compile sooner and are several times faster on the CPU.
+StyleGAN2. Pixels outside the image count as 0. Short filters are sums of shifted images, which all backends fuse. Both
+axes are padded before the first one is filtered, because the CPU backend repeats a padding between the two for every
+tap. Long filters are products with banded matrices, which compile sooner and are several times faster on the CPU.
 """
 
 from collections.abc import Sequence
@@ -28,17 +29,20 @@ def upsample(x: Array, taps: Sequence[float] = BINOMIAL, pad: tuple[int, int] | 
     """
     low, high = ((len(taps) + 1) // 2, (len(taps) - 2) // 2) if pad is None else pad
     kernel = 2.0 * np.asarray(taps[::-1])
-    for axis in (1, 2):
-        length = 2 * x.shape[axis] + low + high - len(taps) + 1
+    lengths = [2 * x.shape[axis] + low + high - len(taps) + 1 for axis in (1, 2)]
+    for length in lengths:
         if length % 2:
             raise ValueError(f"padding ({low}, {high}) gives an odd length {length} with {len(taps)} taps")
-        if len(taps) > MAX_SHIFTS:
+    if len(taps) > MAX_SHIFTS:
+        for axis, length in zip((1, 2), lengths, strict=True):
             x = apply_along(x, axis, _banded_matrix(kernel, length, x.shape[axis], low, 1, 2))
-            continue
+        return x
+    x = _pad(x, (low + 1) // 2, (high + 1) // 2)
+    for axis, length in zip((1, 2), lengths, strict=True):
         phases = []
         for phase in (0, 1):  # Half of the taps meet inserted zeros.
             first = (phase + low) % 2
-            offsets = range((phase + first - low) // 2, length)
+            offsets = range((phase + first - low) // 2 + (low + 1) // 2, length)
             terms = zip(kernel[first::2], offsets, strict=False)
             phases.append(sum(float(tap) * _window(x, axis, offset, length // 2) for tap, offset in terms))
         x = jnp.stack(phases, axis + 1).reshape(*x.shape[:axis], length, *x.shape[axis + 1 :])
@@ -59,13 +63,14 @@ def downsample(
     """
     low, high = ((len(taps) - factor + 1) // 2, (len(taps) - factor) // 2) if pad is None else pad
     kernel = np.asarray(taps[::-1])
-    for axis in (1, 2):
-        length = (x.shape[axis] + low + high - len(taps)) // factor + 1
-        if len(taps) > MAX_SHIFTS:
+    lengths = [(x.shape[axis] + low + high - len(taps)) // factor + 1 for axis in (1, 2)]
+    if len(taps) > MAX_SHIFTS:
+        for axis, length in zip((1, 2), lengths, strict=True):
             x = apply_along(x, axis, _banded_matrix(kernel, length, x.shape[axis], low, factor, 1))
-            continue
-        terms = enumerate(kernel, start=-low)
-        x = sum(float(tap) * _window(x, axis, offset, length, factor) for offset, tap in terms)
+        return x
+    x = _pad(x, low, high)
+    for axis, length in zip((1, 2), lengths, strict=True):
+        x = sum(float(tap) * _window(x, axis, offset, length, factor) for offset, tap in enumerate(kernel))
     return x
 
 
@@ -82,9 +87,11 @@ def _banded_matrix(kernel: np.ndarray, length: int, size: int, low: int, step: i
     return np.where(is_tap, kernel[np.where(is_tap, index, 0)], 0.0)
 
 
+def _pad(x: Array, low: int, high: int) -> Array:
+    """Returns x with zeros before and after its rows and columns; negative numbers remove pixels."""
+    return lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), (low, high, 0), (low, high, 0), (0, 0, 0)])
+
+
 def _window(x: Array, axis: int, start: int, length: int, stride: int = 1) -> Array:
-    """Returns `length` entries of x along an axis, from `start` on, with zeros where x has no entries."""
-    stop = start + stride * (length - 1) + 1
-    pads = [(0, 0, 0)] * x.ndim
-    pads[axis] = (-start, stop - x.shape[axis], 0)
-    return lax.slice_in_dim(lax.pad(x, jnp.zeros((), x.dtype), pads), 0, None, stride, axis)
+    """Returns `length` entries of x along an axis, from `start` on."""
+    return lax.slice_in_dim(x, start, start + stride * (length - 1) + 1, stride, axis)
