@@ -15,13 +15,14 @@ from jaxgan.data.tfds_records import open_records
 from jaxgan.errors import UserError
 
 INSTRUMENTS = ("string", "bell", "drum", "chirp")
+PENTATONIC = (0, 2, 4, 7, 9)  # semitones above the lowest note
 
 
 def instruments(length: int, rate: int) -> Callable[[Array], tuple[Array, Array]]:
     """Returns the function that draws a sound from a key: float32 [length] in [-1, 1], and its class, int32 [].
 
-    The classes are `INSTRUMENTS`, all equally likely. Pitch and loudness are drawn for each sound, and the interval
-    that a chirp rises by. Pitches are those of the equal-tempered scale.
+    The classes are `INSTRUMENTS`, all equally likely. Pitch and loudness are drawn for each sound. Pitches are notes of
+    a pentatonic scale on A.
 
     Args:
         length: Values of a sound.
@@ -47,15 +48,15 @@ def instruments(length: int, rate: int) -> Callable[[Array], tuple[Array, Array]
         """Returns a falling tone and a burst of noise."""
         pitch_key, noise_key = jax.random.split(key)
         fall = jnp.exp(-seconds * 12 / duration)
-        phase = 2 * math.pi * jnp.cumsum(_pitch(pitch_key, 60, 120) * (1 + 3 * fall)) / rate
+        phase = 2 * math.pi * jnp.cumsum(_pitch(pitch_key, 55, 110) * (1 + 3 * fall)) / rate
         noise = jax.random.normal(noise_key, seconds.shape)
         return jnp.exp(-seconds * 6 / duration) * jnp.sin(phase) + 0.5 * fall * noise
 
     def chirp(key: Array) -> Array:
-        """Returns a tone that rises by one octave to two octaves."""
+        """Returns a tone that rises by one octave or by two."""
         pitch_key, rise_key = jax.random.split(key)
-        octaves = jax.random.uniform(rise_key, minval=1.0, maxval=2.0)
-        frequency = _pitch(pitch_key, 200, 500) * 2 ** (octaves * seconds / duration)
+        octaves = jax.random.randint(rise_key, (), 1, 3)
+        frequency = _pitch(pitch_key, 220, 440) * 2 ** (octaves * seconds / duration)
         return jnp.sin(2 * math.pi * jnp.cumsum(frequency) / rate) * jnp.sin(math.pi * seconds / duration)
 
     def sample(key: Array) -> tuple[Array, Array]:
@@ -69,9 +70,9 @@ def instruments(length: int, rate: int) -> Callable[[Array], tuple[Array, Array]
 
 
 def _pitch(key: Array, low: float, high: float) -> Array:
-    """Draws one of the frequencies in Hz that are semitones above `low`, up to `high`."""
-    semitones = math.floor(12 * math.log2(high / low) + 1e-9)
-    return low * 2 ** (jax.random.randint(key, (), 0, semitones + 1) / 12)
+    """Draws one of the frequencies in Hz from `low` to `high` that belong to the pentatonic scale on `low`."""
+    semitones = range(math.floor(12 * math.log2(high / low) + 1e-9) + 1)
+    return jax.random.choice(key, jnp.array([low * 2 ** (n / 12) for n in semitones if n % 12 in PENTATONIC]))
 
 
 def load_folder(path: Path, length: int, rate: int, labels: Sequence[str] = ()) -> np.ndarray:
