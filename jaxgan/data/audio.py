@@ -55,7 +55,7 @@ def instruments(length: int, rate: int) -> Callable[[Array], tuple[Array, Array]
     def chirp(key: Array) -> Array:
         """Returns a tone that rises by one octave or by two."""
         pitch_key, rise_key = jax.random.split(key)
-        octaves = jax.random.randint(rise_key, (), 1, 3)
+        octaves = jax.random.randint(rise_key, (), 1, 3).astype(jnp.float32)
         frequency = _pitch(pitch_key, 220, 440) * 2 ** (octaves * seconds / duration)
         return jnp.sin(2 * math.pi * jnp.cumsum(frequency) / rate) * jnp.sin(math.pi * seconds / duration)
 
