@@ -22,6 +22,7 @@ from jaxgan.core import losses, penalties, prng
 from jaxgan.data import audio, sources
 from jaxgan.data.datasets import Dataset
 from jaxgan.data.folders import find_folder
+from jaxgan.errors import UserError
 from jaxgan.evaluate import spectra
 from jaxgan.networks import wavegan
 from jaxgan.runs import registry, targets
@@ -45,6 +46,7 @@ class BaseConfig(experiment.Config):
     evaluate_every: int = 1_000
     save_every: int = 1_000
     data: str = setting("", "a folder of WAV files, or a TFDS data set, name:split; by default synthetic instruments")
+    labels: str = setting("", "take only these subfolders, or labels of the TFDS data set: zero,one; by default all")
     length: int = setting(4_096, "values of a sound: 16 times a power of 4")
     rate: int = setting(8_000, "values per second")
     latent: int = setting(100, "dimensions of z, from U(-1, 1)")
@@ -75,6 +77,9 @@ def instrument_pictures(split: str, length: int, rate: int) -> Dataset:
 def target(config: BaseConfig) -> Target:
     """Returns the target of the instruments, or of the config's folder or TFDS data set."""
     length, rate = config.length, config.rate
+    labels = tuple(label.strip() for label in config.labels.split(",") if label.strip())
+    if labels and not config.data:
+        raise UserError(f"labels {config.labels} need a data set that has them; give its folder or name with --data")
     if not config.data:
         sample = audio.instruments(length, rate)
         source = lambda batch_size: sources.density(lambda key: sample(key)[0])
@@ -85,10 +90,9 @@ def target(config: BaseConfig) -> Target:
 
     @functools.cache
     def load() -> np.ndarray:
-        folder = find_folder(name)
-        return (
-            audio.load_folder(folder, length, rate) if folder else audio.load_tfds(name, split or "train", length, rate)
-        )
+        if folder := find_folder(name):
+            return audio.load_folder(folder, length, rate, labels)
+        return audio.load_tfds(name, split or "train", length, rate, labels)
 
     scale = lambda batch: batch | {"real": audio.from_int16(batch["real"])}
     source = lambda batch_size: sources.mapped(sources.arrays(lambda: {"real": load()}, batch_size), scale)

@@ -87,6 +87,12 @@ def test_sounds_are_resampled_cut_and_padded(tmp_path, monkeypatch):
     config = wavegan.Config(data="speech:test", length=256, rate=RATE)
     source = wavegan.target(config).source(2)
     assert_allclose(first_window_data(source).replicated["real"], loaded)
+    (tmp_path / "speech" / "1.0.0" / "label.labels.txt").write_text("yes\nno\n_unknown_\n")
+    assert_array_equal(audio.load_tfds("speech", "test", 256, RATE, ["no", "_unknown_"]), loaded[:1])
+    with pytest.raises(UserError, match="has no label 'zero', only yes, no, _unknown_; if the archive"):
+        audio.load_tfds("speech", "test", 256, RATE, ["yes", "zero"])
+    with pytest.raises(UserError, match="has no sound with the label _unknown_"):
+        audio.load_tfds("speech", "test", 256, RATE, ["_unknown_"])
 
 
 def test_what_cannot_be_read_is_explained(clips, tmp_path):

@@ -114,13 +114,28 @@ def test_the_papers_networks_have_the_papers_shapes(key):
 
 def test_mocogans_content_and_motion(key):
     generator = mocogan.Generator(4, 8, 1, content=2, motion=3, width=2)
-    z = jax.random.normal(key, [1, 2 + 4 * 3])
+    z = jax.random.normal(key, [1, 2 + (1 + 4) * 3])
     variables = generator.init(key, z, train=False)
     video = lambda z: generator.apply(variables, z, train=False)[0]
     assert video(z).shape == (4, 8, 8, 1)
-    # Noise of a frame changes this frame and later ones.
-    changed = np.abs(video(z.at[0, 2 + 2 * 3].add(1.0)) - video(z)).max((1, 2, 3)) > 0
-    assert changed.tolist() == [False, False, True, True]
+    # Noise of a frame changes this frame and later ones. The first noise is the state before the first frame.
+    changed = lambda i: (np.abs(video(z.at[0, 2 + i * 3].add(1.0)) - video(z)).max((1, 2, 3)) > 0).tolist()
+    assert changed(3) == [False, False, True, True]
+    assert changed(0) == [True, True, True, True]
+
+
+def test_mocogans_discriminators_see_noise_before_each_convolution(key):
+    x, keys = jax.random.normal(key, [2, 7, 16, 16, 3]), jax.random.split(key, 2)
+    variables = mocogan.Discriminator(2).init(key, x, keys)
+    kernels = [variables["params"][f"Conv_{i}"]["kernel"].shape for i in range(2)]
+    assert kernels == [(4, 4, 4, 3, 2), (4, 4, 4, 2, 4)]
+    assert variables["params"]["Dense_0"]["kernel"].shape == (1 * 4 * 4 * 4, 1)
+    logits = lambda noise, keys: mocogan.Discriminator(2, noise).apply(variables, x, keys, train=False)
+    other_keys = jax.random.split(jax.random.key(1), 2)
+    assert_allclose(logits(0.0, keys), logits(0.0, other_keys))
+    assert (logits(0.2, keys) != logits(0.2, other_keys)).all()
+    images = mocogan.Discriminator(2).init(key, x[:, 0], keys)["params"]
+    assert images["Conv_0"]["kernel"].shape == (4, 4, 3, 2)
 
 
 def test_a_random_frame_belongs_to_its_video(key):

@@ -83,7 +83,7 @@ def fig4() -> Figure:
         config = run.config
         content_key, motion_key = jax.random.split(jax.random.key(0))
         content = jax.random.normal(content_key, [side, config.content])
-        motion = jax.random.normal(motion_key, [side, config.frames * config.motion])
+        motion = jax.random.normal(motion_key, [side, (1 + config.frames) * config.motion])
         pairs = jnp.concatenate([jnp.repeat(content, side, 0), jnp.tile(motion, (side, 1))], 1)
         samples = to_uint8(np.asarray(run.network("generator")(pairs)))
         found = find_shapes(samples)

@@ -2,7 +2,7 @@
 
 import math
 import wave
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import jax
@@ -15,12 +15,14 @@ from jaxgan.data.tfds_records import open_records
 from jaxgan.errors import UserError
 
 INSTRUMENTS = ("string", "bell", "drum", "chirp")
+PENTATONIC = (0, 2, 4, 7, 9)  # semitones above the lowest note
 
 
 def instruments(length: int, rate: int) -> Callable[[Array], tuple[Array, Array]]:
     """Returns the function that draws a sound from a key: float32 [length] in [-1, 1], and its class, int32 [].
 
-    The classes are `INSTRUMENTS`, all equally likely. Pitch, decay and loudness are drawn for each sound.
+    The classes are `INSTRUMENTS`, all equally likely. Pitch and loudness are drawn for each sound. Pitches are notes of
+    a pentatonic scale on A.
 
     Args:
         length: Values of a sound.
@@ -46,15 +48,15 @@ def instruments(length: int, rate: int) -> Callable[[Array], tuple[Array, Array]
         """Returns a falling tone and a burst of noise."""
         pitch_key, noise_key = jax.random.split(key)
         fall = jnp.exp(-seconds * 12 / duration)
-        phase = 2 * math.pi * jnp.cumsum(_pitch(pitch_key, 60, 120) * (1 + 3 * fall)) / rate
+        phase = 2 * math.pi * jnp.cumsum(_pitch(pitch_key, 55, 110) * (1 + 3 * fall)) / rate
         noise = jax.random.normal(noise_key, seconds.shape)
         return jnp.exp(-seconds * 6 / duration) * jnp.sin(phase) + 0.5 * fall * noise
 
     def chirp(key: Array) -> Array:
-        """Returns a tone that rises by one octave to two octaves."""
+        """Returns a tone that rises by one octave or by two."""
         pitch_key, rise_key = jax.random.split(key)
-        octaves = jax.random.uniform(rise_key, minval=1.0, maxval=2.0)
-        frequency = _pitch(pitch_key, 200, 500) * 2 ** (octaves * seconds / duration)
+        octaves = jax.random.randint(rise_key, (), 1, 3).astype(jnp.float32)
+        frequency = _pitch(pitch_key, 220, 440) * 2 ** (octaves * seconds / duration)
         return jnp.sin(2 * math.pi * jnp.cumsum(frequency) / rate) * jnp.sin(math.pi * seconds / duration)
 
     def sample(key: Array) -> tuple[Array, Array]:
@@ -68,23 +70,28 @@ def instruments(length: int, rate: int) -> Callable[[Array], tuple[Array, Array]
 
 
 def _pitch(key: Array, low: float, high: float) -> Array:
-    """Draws a frequency in Hz, uniform in its logarithm."""
-    return jnp.exp(jax.random.uniform(key, minval=math.log(low), maxval=math.log(high)))
+    """Draws one of the frequencies in Hz from `low` to `high` that belong to the pentatonic scale on `low`."""
+    semitones = range(math.floor(12 * math.log2(high / low) + 1e-9) + 1)
+    return jax.random.choice(key, jnp.array([low * 2 ** (n / 12) for n in semitones if n % 12 in PENTATONIC]))
 
 
-def load_folder(path: Path, length: int, rate: int) -> np.ndarray:
+def load_folder(path: Path, length: int, rate: int, labels: Sequence[str] = ()) -> np.ndarray:
     """Returns the WAV files below a folder as mono sounds int16 [N, length] at `rate` values per second.
 
     Channels are averaged, and other rates are resampled. Longer files are cut at the end, and shorter ones are padded
-    with silence.
+    with silence. With labels only files below the subfolders of these names are read.
 
-    Raises UserError if there is no WAV file, or for one that is empty, damaged, or not in PCM of 8, 16, 24 or 32 bits.
+    Raises UserError if there is no WAV file in the folder, or in one of the subfolders, and for a file that is empty,
+    damaged, or not in PCM of 8, 16, 24 or 32 bits.
     """
-    if not path.is_dir():
-        raise UserError(f"{path} is not a folder")
-    files = sorted(p for p in path.rglob("*") if p.suffix.lower() == ".wav")
-    if not files:
-        raise UserError(f"{path} has no WAV file")
+    files = []
+    for folder in [path / label for label in labels] or [path]:
+        if not folder.is_dir():
+            raise UserError(f"{folder} is not a folder")
+        sounds = sorted(p for p in folder.rglob("*") if p.suffix.lower() == ".wav")
+        if not sounds:
+            raise UserError(f"{folder} has no WAV file")
+        files += sounds
     return np.stack([_fit(read_wav(file, rate), length) for file in files])
 
 
@@ -103,7 +110,9 @@ def read_wav(file: Path, rate: int) -> np.ndarray:
     return _resample(mono, file_rate, rate)
 
 
-def load_tfds(name: str, split: str, length: int, rate: int, directory: Path | None = None) -> np.ndarray:
+def load_tfds(
+    name: str, split: str, length: int, rate: int, labels: Sequence[str] = (), directory: Path | None = None
+) -> np.ndarray:
     """Returns the sounds of a split of a prepared TFDS data set as int16 [N, length], as `load_folder` does.
 
     Args:
@@ -111,20 +120,28 @@ def load_tfds(name: str, split: str, length: int, rate: int, directory: Path | N
         split: Name of a split.
         length: Values of a sound.
         rate: Values per second.
+        labels: Names of the classes that are taken; all if there are none.
         directory: Folder of all TFDS data sets; `datasets.data_dir()` if not given.
 
-    Raises UserError as `tfds_records.open_records` does, and if there is no audio of 16 bits with a known rate.
+    Raises UserError as `tfds_records.open_records` does, if there is no audio of 16 bits with a known rate, for a label
+    that the data set does not have, and if no sound has one of the labels.
     """
     records = open_records(name, split, directory)
     feature = records.feature_of_kind("Audio")
     own_rate = int(records.features[feature].get("audio", {}).get("sampleRate", 0))
+    label_feature = records.feature_of_kind("ClassLabel") if labels else None
+    numbers = records.label_numbers(label_feature, labels) if labels else None
     sounds = []
     for index in range(records.length):
         (record,) = records.read(np.array([index]))
+        if labels and record[label_feature].int64_list.value[0] not in numbers:
+            continue
         values = np.array(record[feature].int64_list.value, np.float32) / 2**15
         if not (len(values) and own_rate):
             raise UserError(f"{records.name} has no audio of 16 bits with a sample rate; give a folder of WAV files")
         sounds.append(_fit(_resample(values, own_rate, rate), length))
+    if not sounds:
+        raise UserError(f"{records.name} has no sound with the label {' or '.join(labels)}")
     return np.stack(sounds)
 
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,14 @@ class Records:
 
     Attributes:
         name: Data set, version and split, such as "moving_mnist:1.0.0:test".
+        folder: The folder of the prepared data set.
         features: Description of each feature, as in features.json.
         length: Number of records.
         read: indices [n] -> features of each record by name.
     """
 
     name: str
+    folder: Path
     features: Mapping[str, Any]
     length: int
     read: Callable[[np.ndarray], list[Mapping[str, Feature]]]
@@ -36,6 +38,17 @@ class Records:
         if not names:
             raise UserError(f"{self.name} has no feature of kind {kind}, only {', '.join(sorted(self.features))}")
         return names[0]
+
+    def label_numbers(self, feature: str, labels: Sequence[str]) -> list[int]:
+        """Returns the numbers of labels of a feature of kind ClassLabel. Raises UserError if there is no such label."""
+        names = (self.folder / f"{feature}.labels.txt").read_text().split("\n")
+        for label in labels:
+            if label not in names:
+                raise UserError(
+                    f"{self.name} has no label {label!r}, only {', '.join(filter(None, names))}; if the archive that it "
+                    "was made from has this label, extract it and give its folder"
+                )
+        return [names.index(label) for label in labels]
 
 
 def open_records(name: str, split: str = "train", directory: Path | None = None) -> Records:
@@ -70,4 +83,4 @@ def open_records(name: str, split: str = "train", directory: Path | None = None)
                 f"a record of {full_name} is damaged: {first_line(error)}; delete {folder} and prepare it again"
             ) from error
 
-    return Records(full_name, features, len(source), read)
+    return Records(full_name, folder, features, len(source), read)

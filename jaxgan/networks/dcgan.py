@@ -31,6 +31,7 @@ class Generator(nn.Module):
     kernel_init: Initializer = NORMAL
     norm: bool = True  # whether to use batch norm
     classes: int = 0
+    kernel: tuple[int, int] = (4, 4)  # kernel size in pixels
 
     @nn.compact
     def __call__(self, z: Array, labels: Array | None = None, train: bool = True) -> Array:
@@ -38,7 +39,7 @@ class Generator(nn.Module):
             z = jnp.concatenate([z, nn.one_hot(labels, self.classes, dtype=z.dtype)], axis=1)
         *widths, first = [self.width << i for i in range(num_halvings(self.size, self.base))]
         activate = lambda x: nn.relu(batch_norm(train, scale_init=_scale_init)(x) if self.norm else x)
-        upsampling_conv = functools.partial(ConvTranspose, strides=(2, 2), kernel_init=self.kernel_init)
+        upsampling_conv = functools.partial(ConvTranspose, kernel=self.kernel, strides=2, kernel_init=self.kernel_init)
         x = nn.Dense(self.base**2 * first, use_bias=not self.norm, kernel_init=self.kernel_init)(z)
         x = activate(x.reshape(-1, self.base, self.base, first))
         for width in reversed(widths):
@@ -59,6 +60,7 @@ class Discriminator(nn.Module):
     classes: int = 0
     spectral: int = 0  # power iterations of the spectral norm of each layer in each call; 0 for none
     head: nn.Module | None = None
+    kernel: tuple[int, int] = (4, 4)  # kernel size in pixels
 
     @nn.compact
     def __call__(self, x: Array, labels: Array | None = None, train: bool = True) -> Any:
@@ -68,7 +70,8 @@ class Discriminator(nn.Module):
             x = jnp.concatenate([x, jnp.broadcast_to(maps, (*x.shape[:3], self.classes))], axis=-1)
         for i in range(num_halvings(x.shape[1], self.base)):
             norm = self.norm and i > 0
-            x = normed(Conv(self.width << i, strides=(2, 2), use_bias=not norm, kernel_init=self.kernel_init))(x)
+            options = {"use_bias": not norm, "kernel_init": self.kernel_init}
+            x = normed(Conv(self.width << i, self.kernel, strides=2, **options))(x)
             x = leaky_relu(batch_norm(train, scale_init=_scale_init)(x) if norm else x)
         if self.head is not None:
             return self.head(x.reshape(len(x), -1), labels, train)

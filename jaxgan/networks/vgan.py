@@ -8,7 +8,7 @@ from jax import Array
 
 from jaxgan.networks import dcgan
 from jaxgan.networks.dcgan import num_halvings
-from jaxgan.networks.layers import Conv, ConvTranspose, Initializer, batch_norm, leaky_relu
+from jaxgan.networks.layers import Conv, ConvTranspose, batch_norm, leaky_relu
 
 NORMAL = nn.initializers.normal(0.01)
 BASE = 4  # side of the smallest feature map in pixels
@@ -43,18 +43,14 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Maps videos [B, T, H, H, C] to logits [B] by 3-D convolutions. The defaults are VGAN's."""
+    """Maps videos [B, T, H, H, C] to logits [B] by 3-D convolutions."""
 
     width: int = 64  # channels at half the size; doubled each time the size is halved again
-    time_stride: int = 2
-    time_padding: tuple[int, int] = (1, 1)  # frames of zeros before and after the video, in each layer
-    kernel_init: Initializer = NORMAL
 
     @nn.compact
     def __call__(self, x: Array, train: bool = True) -> Array:
         for i in range(num_halvings(x.shape[2], BASE)):
-            padding = (self.time_padding, (1, 1), (1, 1))
-            options = {"padding": padding, "use_bias": i == 0, "kernel_init": self.kernel_init}
-            x = Conv(self.width << i, (4, 4, 4), (self.time_stride, 2, 2), **options)(x)
+            options = {"padding": [(1, 1)] * 3, "use_bias": i == 0, "kernel_init": NORMAL}
+            x = Conv(self.width << i, (4, 4, 4), 2, **options)(x)
             x = leaky_relu(batch_norm(train)(x) if i else x)
-        return nn.Dense(1, kernel_init=self.kernel_init)(x.reshape(len(x), -1))[:, 0]
+        return nn.Dense(1, kernel_init=NORMAL)(x.reshape(len(x), -1))[:, 0]
