@@ -20,7 +20,7 @@ from jax import Array
 from experiments import conditionings, testbeds
 from experiments.defaults import ImageSet
 from experiments.infogan import PAPER, information_bound
-from experiments.testbeds import DENSE_DIGITS, MNIST
+from experiments.testbeds import MNIST
 from jaxgan.core import losses, prng
 from jaxgan.core.terms import Pass, Term
 from jaxgan.networks import heads
@@ -62,10 +62,7 @@ def information(g_weight: float) -> Term:
 
 @testbeds.register_on(
     "infogan",
-    {
-        DENSE_DIGITS: Config(**DENSE_DIGITS.defaults | {"latent": 32}),
-        MNIST: Config(**MNIST.defaults | {"steps": 5_000}),
-    },
+    testbeds.on_images(Config) | {MNIST: Config(**MNIST.defaults | {"steps": 5_000})},
     paper=PAPER,
     shows="codes that can be predicted from the sample: classes, and continuous factors such as slant, without labels",
 )
