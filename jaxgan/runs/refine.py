@@ -271,8 +271,10 @@ def sample_moved(
     labels: Sequence[int] | None = None,
 ) -> np.ndarray:
     """Returns n samples from latents that are moved by `distance` along one of the `directions`, counted from 0."""
+    networks = _networks(run, member)
+    size = jax.eval_shape(networks.latent, jax.random.split(jax.random.key(0), 1)).shape[1]
+    if not 0 <= direction < size:
+        raise UserError(f"direction {direction} must be from 0 to {size - 1}, as latents have {size} entries")
     vectors, _ = directions(run, direction + 1, member)
-    if not 0 <= direction < len(vectors):
-        raise UserError(f"direction {direction} must be from 0 to {len(vectors) - 1}, the dimensions of the latents")
-    networks, step = _networks(run, member), np.float32(distance * vectors[direction])
+    step = np.float32(distance * vectors[direction])[None]
     return _draw(run, n, seed, labels, lambda keys, labels: networks.generate(networks.latent(keys) + step, labels))
