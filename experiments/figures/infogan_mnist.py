@@ -2,8 +2,8 @@
 
     python launch.py figure infogan/fig1 infogan/fig2
 
-Both networks have a quarter of the width of `infogan/mnist`, and batches have 64 images. For figure 1 training ends after
-1,000 steps; for figure 2 InfoGAN is trained for 4,000, with two fifths of the images of the paper.
+Both networks have a quarter of the width of `infogan/mnist`, and batches have 64 images. For figure 1 training ends
+after 1,000 steps; for figure 2 InfoGAN is trained for 4,000, on two fifths of the images of the paper.
 """
 
 from typing import Any
