@@ -1,10 +1,12 @@
-"""BiGAN (Donahue et al. 2016, arXiv 1605.09782), also ALI (Dumoulin et al. 2016, arXiv 1606.00704), on the 8x8 digits.
+"""BiGAN (Donahue et al. 2016, arXiv 1605.09782), also ALI (Dumoulin et al. 2016, arXiv 1606.00704).
 
     python launch.py train bigan/digits
+    python launch.py train bigan/mnist
 
 An encoder E maps images to latents, and the discriminator compares the pairs (x, E(x)) and (G(z), z). The optimal E
 inverts G. `eval/reconstruction` is the mean absolute error of G(E(x)) on training images, and `eval/neighbour_accuracy`
-the share of them whose nearest other image, by the distance of codes, has their class. Networks are fully connected.
+the share of them whose nearest other image, by the distance of codes, has their class. On the 8x8 digits the networks
+are fully connected, on other images DCGAN's, and E is a discriminator that returns codes.
 """
 
 import dataclasses
@@ -14,14 +16,12 @@ import numpy as np
 import optax
 
 from experiments import conditionings, testbeds
-from experiments.defaults import DenseImageSet
-from experiments.testbeds import DENSE_DIGITS
+from experiments.defaults import ImageSet
 from jaxgan.core import games, losses, optim, prng
 from jaxgan.core.game import Network, TrainState, input_spec
 from jaxgan.core.terms import Forward, Term
-from jaxgan.data.digits import digits
 from jaxgan.evaluate.neighbours import nearest
-from jaxgan.networks.autoencoder import Encoder, PairCritic
+from jaxgan.networks import heads
 from jaxgan.training.experiment import Experiment
 
 PAPER = "Donahue et al. 2016, arXiv 1605.09782"
@@ -58,16 +58,16 @@ def pairs(encoder: Network, discriminator: Network) -> Term:
 
 @testbeds.register_on(
     "bigan",
-    {DENSE_DIGITS: Config(**DENSE_DIGITS.defaults)},
+    testbeds.on_images(Config),
     paper=PAPER,
     shows="an encoder that inverts the generator, learned by a critic of pairs of image and code",
 )
-def build(images: DenseImageSet, config: Config) -> Experiment:
+def build(images: ImageSet, config: Config) -> Experiment:
     """Generator and encoder are one player."""
-    g_module, _ = images.with_head(config)
     image, code = input_spec(*images.target.shape), input_spec(config.latent)
-    G, E = Network("generator", g_module, (code,)), Network("encoder", Encoder(config.latent, config.width), (image,))
-    D = Network("discriminator", PairCritic(config.width), (image, code))
+    G = images.network(config, "generator", images.generator(config), code)
+    E = images.network(config, "encoder", images.discriminator(config, heads.Code(config.latent)), image)
+    D = images.network(config, "discriminator", images.discriminator(config, heads.Pair(config.width)), image, code)
     adam = lambda lr: optax.adam(lr, config.b1, config.b2)
     latent = prng.normal_latent(config.latent)
     game = games.two_player(
@@ -88,7 +88,7 @@ def build(images: DenseImageSet, config: Config) -> Experiment:
         return z, G.bind(state.with_ema(), train=False)(z)
 
     def evaluate_state(state: TrainState) -> dict[str, float]:
-        data = digits()
+        data = images.target.data("train").in_memory()
         x = np.float32(data.images[:JUDGED]) / 127.5 - 1.0
         z, reconstruction = jax.device_get(encode(state, x))
         far = np.eye(JUDGED) * 1e6  # Puts an example far from itself.

@@ -18,7 +18,6 @@ import optax
 
 from experiments import defaults, testbeds
 from experiments.defaults import ImageSet
-from experiments.testbeds import CIFAR10, DENSE_DIGITS, MNIST
 from jaxgan.core import conditioning, losses
 from jaxgan.core.losses import AdversarialLoss
 from jaxgan.core.terms import Term
@@ -105,11 +104,7 @@ def build(method: Method, images: ImageSet, config: Config) -> Experiment:
     )
 
 
-CONFIGS = {
-    DENSE_DIGITS: Config(**DENSE_DIGITS.defaults, g_lr=1e-3, d_lr=1e-3),
-    MNIST: Config(**MNIST.defaults),
-    CIFAR10: Config(**CIFAR10.defaults),
-}
+CONFIGS = testbeds.on_images(Config, digits={"g_lr": 1e-3, "d_lr": 1e-3})
 for _name, _method in METHODS.items():
     testbeds.register_on(_name, CONFIGS, paper=_method.paper, shows=_method.shows, task="conditional images")(
         functools.partial(build, _method)

@@ -8,11 +8,13 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 import optax
 
 from jaxgan.core import ada, augment, optim, prng
 from jaxgan.core.augment import Augmentation
+from jaxgan.core.game import Network
 from jaxgan.core.games import Latent
 from jaxgan.core.losses import AdversarialLoss
 from jaxgan.data.sources import Source
@@ -130,6 +132,25 @@ class Testbed:
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class Points(Testbed):
+    """Points in the plane, with fully connected networks of two hidden layers."""
+
+    task: str = "2-D"
+
+    def default_networks(self, config: Config, batch_norm: bool) -> Networks:
+        """Returns networks without batch norm."""
+        return self.generator(config), self.discriminator(config)
+
+    def generator(self, config: Config) -> nn.Module:
+        """Returns a generator."""
+        return mlp.Generator(self.target.shape, config.width, depth=2)
+
+    def discriminator(self, config: Config, head: nn.Module | None = None) -> nn.Module:
+        """Returns a discriminator that ends in `head`, if there is one."""
+        return mlp.Critic(config.width, depth=2, head=head)
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class ImageSet(Testbed):
     """Labelled images with convolutional networks; `base` is the side of the smallest feature map in pixels."""
 
@@ -147,23 +168,35 @@ class ImageSet(Testbed):
 
     def dcgan(self, config: Config, batch_norm: bool = True, classes: int = 0) -> Networks:
         """Returns DCGAN's generator and discriminator, the latter with or without batch norm."""
-        size, _, channels = self.target.shape
-        return (
-            dcgan.Generator(size, channels, config.width, self.base, classes=classes),
-            dcgan.Discriminator(config.width, self.base, batch_norm, classes=classes),
+        discriminator = dcgan.Discriminator(config.width, self.base, batch_norm, classes=classes)
+        return self.generator(config, classes), discriminator
+
+    def generator(
+        self, config: Config, classes: int = 0, batch_norm: bool = True, channels: int | None = None
+    ) -> nn.Module:
+        """Returns a generator, which receives labels if `classes` > 0. `channels` are those of its images."""
+        size, _, own_channels = self.target.shape
+        return dcgan.Generator(
+            size, channels or own_channels, config.width, self.base, norm=batch_norm, classes=classes
         )
+
+    def discriminator(
+        self, config: Config, head: nn.Module | None = None, spectral: int = 0, batch_norm: bool = False
+    ) -> nn.Module:
+        """Returns a discriminator that ends in `head`, if there is one.
+
+        `spectral` is the number of power iterations of spectral norm; with 0 there is none. A head that returns codes
+        makes an encoder of it, see `jaxgan.networks.heads`.
+        """
+        return dcgan.Discriminator(config.width, self.base, batch_norm, spectral=spectral, head=head)
 
     def with_head(self, config: Config, head: nn.Module | None = None, classes: int = 0, spectral: int = 1) -> Networks:
-        """Returns a generator, and a discriminator without batch norm that ends in `head`, if there is one.
+        """Returns a generator with labels if `classes` > 0, and a discriminator with spectral norm and a head."""
+        return self.generator(config, classes), self.discriminator(config, head, spectral)
 
-        With `classes` > 0 the generator receives labels. `spectral` is the number of power iterations of spectral norm
-        in the discriminator; with 0 it has none.
-        """
-        size, _, channels = self.target.shape
-        return (
-            dcgan.Generator(size, channels, config.width, self.base, classes=classes),
-            dcgan.Discriminator(config.width, self.base, norm=False, spectral=spectral, head=head),
-        )
+    def network(self, config: ImageConfig, name: str, module: nn.Module, *inputs: jax.ShapeDtypeStruct) -> Network:
+        """Returns a `Network` of a module that is built of this testbed's networks."""
+        return Network(name, module, inputs, convolutional=self.convolutional, dtype=compute_dtype(config))
 
     def resnets(self, config: Config, **options: Any) -> Networks:
         """Returns SN-GAN's residual networks, the generator twice as wide; `options` go to both."""
@@ -198,18 +231,27 @@ class ImageSet(Testbed):
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class DenseImageSet(ImageSet):
-    """Labelled images with fully connected networks of two hidden layers."""
+    """Labelled images with fully connected networks of two hidden layers, without batch norm."""
 
     convolutional: bool = False
 
     def default_networks(self, config: Config, batch_norm: bool) -> Networks:
-        """Returns networks without batch norm."""
+        """Returns networks without spectral norm."""
         return self.with_head(config, spectral=0)
 
-    def with_head(self, config: Config, head: nn.Module | None = None, classes: int = 0, spectral: int = 1) -> Networks:
-        """Returns a generator and a discriminator, see `ImageSet.with_head`."""
-        generator = mlp.Generator(self.target.shape, config.width, depth=2, out=jnp.tanh, classes=classes)
-        return generator, mlp.Critic(config.width, depth=2, spectral=spectral, head=head)
+    def generator(
+        self, config: Config, classes: int = 0, batch_norm: bool = True, channels: int | None = None
+    ) -> nn.Module:
+        """Returns a generator, see `ImageSet.generator`."""
+        height, width, own_channels = self.target.shape
+        shape = (height, width, channels or own_channels)
+        return mlp.Generator(shape, config.width, depth=2, out=jnp.tanh, classes=classes)
+
+    def discriminator(
+        self, config: Config, head: nn.Module | None = None, spectral: int = 0, batch_norm: bool = False
+    ) -> nn.Module:
+        """Returns a discriminator, see `ImageSet.discriminator`."""
+        return mlp.Critic(config.width, depth=2, spectral=spectral, head=head)
 
 
 def compute_dtype(config: ImageConfig) -> Any:

@@ -1,9 +1,10 @@
-"""Discriminators that are autoencoders: EBGAN (1609.03126) and BEGAN (1703.10717), on the 8x8 digits.
+"""Discriminators that are autoencoders: EBGAN (1609.03126) and BEGAN (1703.10717).
 
     python launch.py train ebgan/digits
-    python launch.py train began/digits
+    python launch.py train began/mnist
 
-The discriminator's value of an image is the error of its reconstruction. Networks are fully connected.
+The discriminator's value of an image is the error of its reconstruction. On the 8x8 digits the networks are fully
+connected; on other images the encoder is DCGAN's discriminator, and the decoder its generator without batch norm.
 """
 
 import dataclasses
@@ -16,10 +17,10 @@ import optax
 from jax import Array
 
 from experiments import conditionings, testbeds
-from experiments.defaults import DenseImageSet
-from experiments.testbeds import DENSE_DIGITS
+from experiments.defaults import ImageSet
 from jaxgan.core import axis, losses
 from jaxgan.core.terms import Pass, Term
+from jaxgan.networks import heads
 from jaxgan.networks.autoencoder import AutoencoderCritic
 from jaxgan.training.experiment import Experiment, setting
 
@@ -28,8 +29,6 @@ from jaxgan.training.experiment import Experiment, setting
 class Config(conditionings.Config):
     """Autoencoders as discriminators."""
 
-    g_lr: float = 1e-3
-    d_lr: float = 1e-3
     code: int = setting(16, "dimensions of the autoencoder's code")
     margin: float = setting(0.5, "EBGAN's margin m of the mean squared error of fakes")
     repel: float = setting(0.1, "EBGAN's weight of the repelling regulariser")
@@ -79,22 +78,23 @@ def balanced(gamma: float, rate: float) -> Term:
     )
 
 
-def build(power: int, images: DenseImageSet, config: Config) -> Experiment:
+def build(power: int, images: ImageSet, config: Config) -> Experiment:
     """Squared errors give EBGAN, absolute errors BEGAN."""
     adam = lambda lr: optax.adam(lr, config.b1, config.b2)
-    generator, _ = images.with_head(config)
+    encoder = images.discriminator(config, heads.Code(config.code))
+    critic = AutoencoderCritic(encoder, images.generator(config, batch_norm=False), power)
     ebgan = power == 2
     return images.two_player(
         config,
         margin_loss(config.margin) if ebgan else balanced(config.gamma, config.k_rate),
         adam(config.g_lr),
         adam(config.d_lr),
-        networks=(generator, AutoencoderCritic(config.code, config.width, power)),
+        networks=(images.generator(config), critic),
         terms=(repelling(config.repel),) if ebgan else (),
     )
 
 
-CONFIGS = {DENSE_DIGITS: Config(**DENSE_DIGITS.defaults)}
+CONFIGS = testbeds.on_images(Config, digits={"g_lr": 1e-3, "d_lr": 1e-3})
 for _name, _power, _paper, _shows in (
     ("ebgan", 2, "Zhao et al. 2016, arXiv 1609.03126", "a discriminator that is an autoencoder, with a margin"),
     ("began", 1, "Berthelot et al. 2017, arXiv 1703.10717", "a balance between the errors of reals and fakes"),

@@ -3,10 +3,11 @@
     python launch.py train mgan/ring
     python launch.py train d2gan/ring
     python launch.py train cogan/digits
+    python launch.py train cogan/mnist
 
 They are networks with several parts in a game of two players. MGAN: the generators share all layers but the first, and
 a head of the discriminator predicts which of them made a sample. D2GAN: the second discriminator rewards samples of the
-generator, the first one the data. CoGAN: one latent gives a digit and, from shared first layers, the same digit in
+generator, the first one the data. CoGAN: one latent gives an image and, from all layers but the last, the same image in
 negative; pairs are never shown to the discriminators.
 """
 
@@ -21,18 +22,18 @@ from jax import Array
 from jax.nn import softplus
 
 from experiments import defaults, gan, testbeds
-from experiments.defaults import DenseImageSet, Testbed
-from experiments.testbeds import DENSE_DIGITS, RING
+from experiments.defaults import ImageSet, Points
+from experiments.testbeds import RING
 from jaxgan.core import conditioning, losses, prng
 from jaxgan.core.terms import Term
 from jaxgan.data import sources
-from jaxgan.data.digits import digits
-from jaxgan.networks import heads, mlp
+from jaxgan.networks import heads
 from jaxgan.networks.heads import Outputs
 from jaxgan.runs import targets
 from jaxgan.training.experiment import Experiment, setting
 
 GENERATORS = 8
+DIGITS = {"g_lr": 1e-3, "d_lr": 1e-3}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -42,6 +43,14 @@ class MixtureConfig(gan.Config):
     g_lr: float = 1e-3
     d_lr: float = 1e-3
     diversity: float = setting(0.125, "weight of the classification error in the generators' loss, beta")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ImageMixtureConfig(defaults.ImageConfig, MixtureConfig):
+    """MGAN on images."""
+
+    g_lr: float = 2e-4
+    d_lr: float = 2e-4
 
 
 def classified_generators(weight: float, noise: int) -> Term:
@@ -59,11 +68,11 @@ def classified_generators(weight: float, noise: int) -> Term:
 
 @testbeds.register_on(
     "mgan",
-    {RING: MixtureConfig()},
+    {RING: MixtureConfig(), **testbeds.on_images(ImageMixtureConfig, DIGITS)},
     paper="Hoang et al. 2017, arXiv 1708.02556",
     shows="a mixture of generators that a classifier must be able to tell apart: each covers other modes",
 )
-def build_mixture(testbed: Testbed, config: MixtureConfig) -> Experiment:
+def build_mixture(testbed: Points | ImageSet, config: MixtureConfig) -> Experiment:
     """A one-hot index, multiplied with the noise, selects the first layer."""
 
     def latent(keys: Array) -> Array:
@@ -78,7 +87,7 @@ def build_mixture(testbed: Testbed, config: MixtureConfig) -> Experiment:
         losses.non_saturating,
         adam(config.g_lr),
         adam(config.d_lr),
-        networks=(mlp.Generator((2,), config.width, 2), mlp.Critic(config.width, 2, head=head)),
+        networks=(testbed.generator(config), testbed.discriminator(config, head)),
         latent=latent,
         terms=(classified_generators(config.diversity, config.latent),),
     )
@@ -87,11 +96,11 @@ def build_mixture(testbed: Testbed, config: MixtureConfig) -> Experiment:
 class TwoCritics(nn.Module):
     """Maps examples to "logits" and "second" of two critics without common layers."""
 
-    width: int
+    first: nn.Module
+    second: nn.Module
 
-    @nn.compact
     def __call__(self, x: Array, train: bool = True) -> Outputs:
-        return {name: mlp.Critic(self.width, 2, name=name)(x) for name in ("logits", "second")}
+        return {"logits": self.first(x, train=train), "second": self.second(x, train=train)}
 
 
 def dual(alpha: float, beta: float) -> Term:
@@ -115,52 +124,58 @@ class DualConfig(gan.Config):
     beta: float = setting(0.1, "weight of log D2 at fakes")
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ImageDualConfig(defaults.ImageConfig, DualConfig):
+    """D2GAN on images."""
+
+    g_lr: float = 2e-4
+    d_lr: float = 2e-4
+
+
 @testbeds.register_on(
     "d2gan",
-    {RING: DualConfig()},
+    {RING: DualConfig(), **testbeds.on_images(ImageDualConfig, DIGITS)},
     paper="Nguyen et al. 2017, arXiv 1709.03831",
     shows="two discriminators, which estimate both KL divergences: no mode is missed",
 )
-def build_dual(testbed: Testbed, config: DualConfig) -> Experiment:
+def build_dual(testbed: Points | ImageSet, config: DualConfig) -> Experiment:
     """Both discriminators are one network and one player."""
     adam = lambda lr: optax.adam(lr, config.b1, config.b2)
-    networks = mlp.Generator((2,), config.width, 2), TwoCritics(config.width)
+    networks = testbed.generator(config), TwoCritics(testbed.discriminator(config), testbed.discriminator(config))
     loss = dual(config.alpha, config.beta)
     return testbed.two_player(config, loss, adam(config.g_lr), adam(config.d_lr), networks=networks)
 
 
 class CoupledGenerator(nn.Module):
-    """Maps latents [B, Z] to two images side by side, [B, H, 2 W, C]; only the last layers differ."""
+    """Maps latents [B, Z] to two images side by side, [B, H, 2 W, C]. Only the weights of the last layer differ."""
 
-    shape: tuple[int, int, int]
-    width: int
+    generator: nn.Module  # to images of 2 C channels
 
-    @nn.compact
     def __call__(self, z: Array, train: bool = True) -> Array:
-        shared = mlp.Generator((self.width,), self.width, depth=1, out=nn.relu)(z)
-        image = lambda: mlp.Generator(self.shape, self.width, depth=1, out=jnp.tanh)(shared)
-        return jnp.concatenate([image(), image()], axis=2)
+        return jnp.concatenate(jnp.split(self.generator(z, train=train), 2, axis=3), axis=2)
 
 
 class CoupledCritic(nn.Module):
-    """Maps two images side by side to logits [2 B], of all left and then all right ones; the last layers are shared."""
+    """Maps two images side by side to logits [2 B], of all left and then all right ones.
 
-    width: int
+    Left images are the first half of the critic's channels and right ones the second, with zeros for the other. So only
+    the weights of the first layer differ.
+    """
 
-    @nn.compact
+    critic: nn.Module  # of images of 2 C channels
+
     def __call__(self, x: Array, train: bool = True) -> Array:
-        features = [
-            mlp.Generator((self.width,), self.width, depth=0)(half.reshape(len(x), -1))
-            for half in jnp.split(x, 2, axis=2)
-        ]
-        return mlp.Critic(self.width, depth=1)(nn.relu(jnp.concatenate(features)))
+        left, right = jnp.split(x, 2, axis=2)
+        beside = lambda *halves: jnp.concatenate(halves, axis=3)
+        both = beside(left, jnp.zeros_like(left)), beside(jnp.zeros_like(right), right)
+        return self.critic(jnp.concatenate(both), train=train)
 
 
 def correlation(samples: np.ndarray) -> dict[str, float]:
     """Returns the mean correlation of left images with the negatives of right ones, uint8 [N, H, 2 W, C]."""
-    left, right = np.split(np.float64(samples).reshape(*samples.shape[:3]), 2, axis=2)
-    flat = lambda x: (x - x.mean((1, 2), keepdims=True)).reshape(len(x), -1)
-    a, b = flat(left), flat(-right)
+    left, right = np.split(np.float64(samples), 2, axis=2)
+    centred = lambda x: (x - x.mean((1, 2, 3), keepdims=True)).reshape(len(x), -1)
+    a, b = centred(left), centred(-right)
     norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
     return {"correlation": float(((a * b).sum(1) / np.maximum(norms, 1e-9)).mean())}
 
@@ -181,29 +196,26 @@ def unpaired(source: sources.Source) -> sources.Source:
 class CoupledConfig(defaults.ImageConfig, gan.Config):
     """CoGAN."""
 
-    g_lr: float = 1e-3
-    d_lr: float = 1e-3
+    g_lr: float = 2e-4
+    d_lr: float = 2e-4
 
 
 @testbeds.register_on(
     "cogan",
-    {DENSE_DIGITS: CoupledConfig(**DENSE_DIGITS.defaults)},
+    testbeds.on_images(CoupledConfig, DIGITS),
     paper="Liu & Tuzel 2016, arXiv 1606.07536",
-    shows="two generators with common first layers learn pairs of a digit and its negative from unpaired images",
+    shows="two generators with common layers learn pairs of an image and its negative from unpaired images",
 )
-def build_coupled(images: DenseImageSet, config: CoupledConfig) -> Experiment:
-    """The real pairs are of different digits."""
+def build_coupled(images: ImageSet, config: CoupledConfig) -> Experiment:
+    """The real pairs are of different images."""
     height, width, channels = images.target.shape
-    target = targets.images(
-        lambda split: digits(), (height, 2 * width, channels), evaluate=correlation, transform=unpaired
-    )
+    target = targets.images(images.target.data, (height, 2 * width, channels), evaluate=correlation, transform=unpaired)
+    generator = CoupledGenerator(images.generator(config, channels=2 * channels))
     adam = lambda lr: optax.adam(lr, config.b1, config.b2)
-    return target.two_player(
+    return dataclasses.replace(images, target=target).two_player(
         config,
-        CoupledGenerator(images.target.shape, config.width),
-        CoupledCritic(config.width),
         losses.non_saturating,
-        prng.normal_latent(config.latent),
-        g_optimizer=adam(config.g_lr),
-        d_optimizer=adam(config.d_lr),
+        adam(config.g_lr),
+        adam(config.d_lr),
+        networks=(generator, CoupledCritic(images.discriminator(config))),
     )

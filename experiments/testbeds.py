@@ -9,7 +9,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from experiments.defaults import Config, DenseImageSet, ImageSet, Testbed
+from experiments.defaults import Config, DenseImageSet, ImageSet, Points, Testbed
 from jaxgan.data import datasets, sources, synthetic
 from jaxgan.data.digits import digits
 from jaxgan.data.sources import Source
@@ -36,11 +36,9 @@ def image_set(
     return ImageSet(name=name, dataset=dataset, target=target, base=base, **fields)
 
 
-def plane(name: str, density: synthetic.Density, dataset: str, **defaults: Any) -> Testbed:
-    """Returns the testbed of a density in the plane, with networks of two hidden layers."""
-    networks = lambda config, _: (mlp.Generator((2,), config.width, depth=2), mlp.Critic(config.width, depth=2))
-    target = targets.density(density)
-    return Testbed(name=name, dataset=dataset, target=target, networks=networks, defaults=defaults, task="2-D")
+def plane(name: str, density: synthetic.Density, dataset: str, **defaults: Any) -> Points:
+    """Returns the testbed of a density in the plane."""
+    return Points(name=name, dataset=dataset, target=targets.density(density), defaults=defaults)
 
 
 RING = plane("ring", synthetic.ring(), "8 Gaussians on a ring")
@@ -110,6 +108,15 @@ MNIST = image_set(
     minutes=20,
     defaults={**PERIODS, "steps": 2_500},
 )
+FASHION_MNIST = image_set(
+    name="fashion_mnist",
+    dataset="60,000 pictures of clothes, 28x28",
+    load_split=functools.partial(datasets.load_tfds, "fashion_mnist"),
+    shape=(28, 28, 1),
+    base=7,
+    minutes=None,
+    defaults=MNIST.defaults,
+)
 STACKED_MNIST = image_set(
     name="stacked_mnist",
     dataset="three digits as the colours of one image, 1,000 modes",
@@ -149,11 +156,13 @@ def register_on(
 ) -> Callable[[Build], Build]:
     """Returns a decorator that registers `build(testbed, config)` as `method/testbed` for each testbed and config.
 
-    `minutes` are training times that differ from the testbed's own; None where they were not measured.
+    What is registered on MNIST is also registered on Fashion-MNIST, with the same settings. `minutes` are training
+    times that differ from the testbed's own; None where they were not measured.
     """
+    fashion = {FASHION_MNIST: configs[MNIST]} if MNIST in configs else {}
 
     def add(build: Build) -> Build:
-        for testbed, config in configs.items():
+        for testbed, config in {**configs, **fashion}.items():
             registry.register(
                 f"{method}/{testbed.name}",
                 config,
@@ -174,3 +183,14 @@ def on_small(config: type[Config], plane: Mapping[str, Any] | None = None) -> di
     """Returns the config of each small testbed: its defaults, and in the plane also the settings in `plane`."""
     extra = lambda testbed: plane or {} if testbed.task == "2-D" else {}
     return {testbed: config(**{**testbed.defaults, **extra(testbed)}) for testbed in SMALL}
+
+
+def on_images(config: type[Config], digits: Mapping[str, Any] | None = None) -> dict[Testbed, Config]:
+    """Returns the config of the digits with dense networks, of MNIST and of CIFAR-10; `digits` are settings for these.
+
+    On the digits the networks are fully connected, on the others DCGAN's.
+    """
+    return {
+        DENSE_DIGITS: config(**{**DENSE_DIGITS.defaults, **(digits or {})}),
+        **{testbed: config(**testbed.defaults) for testbed in (MNIST, CIFAR10)},
+    }

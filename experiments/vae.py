@@ -1,11 +1,12 @@
-"""Autoencoders with a discriminator: AAE (1511.05644) and VAE-GAN (1512.09300), on the 8x8 digits.
+"""Autoencoders with a discriminator: AAE (1511.05644) and VAE-GAN (1512.09300).
 
     python launch.py train aae/digits
-    python launch.py train vaegan/digits
+    python launch.py train vaegan/mnist
 
 AAE: the discriminator compares codes of images with N(0, I), and encoder and decoder also minimise the reconstruction
 error. Samples are decoded from N(0, I). VAE-GAN: the reconstruction error of a variational autoencoder is measured in
-the features of a discriminator, which judges reals, reconstructions and samples. Networks are fully connected.
+the features of a discriminator, which judges reals, reconstructions and samples. On the 8x8 digits networks are fully
+connected, on other images DCGAN's without batch norm. AAE's discriminator of codes is always fully connected.
 """
 
 import dataclasses
@@ -15,49 +16,36 @@ import optax
 from jax import Array
 
 from experiments import conditionings, testbeds
-from experiments.defaults import DenseImageSet
-from experiments.testbeds import DENSE_DIGITS
+from experiments.defaults import ImageSet
 from jaxgan.core import games, losses, optim, prng
 from jaxgan.core.game import Batch, Game, Network, Phase, Player, TrainState, input_spec
 from jaxgan.core.terms import Term, logits_of
 from jaxgan.networks import heads, mlp
-from jaxgan.networks.autoencoder import Encoder
 from jaxgan.training.experiment import Experiment, setting
 
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(conditionings.Config):
-    """Autoencoders with a discriminator."""
-
-    g_lr: float = 1e-3
-    d_lr: float = 1e-3
-
-
-DEFAULTS = {**DENSE_DIGITS.defaults, "latent": 8}
+DIGITS = {"latent": 8, "g_lr": 1e-3, "d_lr": 1e-3}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class AAEConfig(Config):
+class AAEConfig(conditionings.Config):
     """Adversarial autoencoder."""
 
+    latent: int = setting(16, "dimensions of the code")
     reconstruction: float = setting(10.0, "weight of the mean squared error of reconstructions")
 
 
 @testbeds.register_on(
     "aae",
-    {DENSE_DIGITS: AAEConfig(**DEFAULTS)},
+    testbeds.on_images(AAEConfig, digits=DIGITS),
     paper="Makhzani et al. 2015, arXiv 1511.05644",
     shows="an autoencoder whose codes a discriminator makes normally distributed",
 )
-def build_aae(images: DenseImageSet, config: AAEConfig) -> Experiment:
+def build_aae(images: ImageSet, config: AAEConfig) -> Experiment:
     """The game's generator is the encoder: its input is an image, and its fakes are codes."""
-    decoder_module, _ = images.with_head(config)
-    code, latent = input_spec(config.latent), prng.normal_latent(config.latent)
-    E = Network("encoder", Encoder(config.latent, config.width), (input_spec(*images.target.shape),))
-    decoder, D = (
-        Network("generator", decoder_module, (code,)),
-        Network("discriminator", mlp.Critic(config.width, 2), (code,)),
-    )
+    image, code, latent = input_spec(*images.target.shape), input_spec(config.latent), prng.normal_latent(config.latent)
+    E = images.network(config, "encoder", images.discriminator(config, heads.Code(config.latent)), image)
+    decoder = images.network(config, "generator", images.generator(config, batch_norm=False), code)
+    D = Network("discriminator", mlp.Critic(config.width, 2), (code,))
     codes_of_images = Term(
         "reconstruction",
         g=lambda p: config.reconstruction * losses.l2(decoder(p.state, p.fake)[0], p.batch["real"]),
@@ -81,7 +69,7 @@ def build_aae(images: DenseImageSet, config: AAEConfig) -> Experiment:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class VAEGANConfig(Config):
+class VAEGANConfig(conditionings.Config):
     """VAE-GAN."""
 
     gamma: float = setting(1.0, "weight of the reconstruction in the decoder's loss")
@@ -89,16 +77,16 @@ class VAEGANConfig(Config):
 
 @testbeds.register_on(
     "vaegan",
-    {DENSE_DIGITS: VAEGANConfig(**DEFAULTS)},
+    testbeds.on_images(VAEGANConfig, digits=DIGITS),
     paper="Larsen et al. 2015, arXiv 1512.09300",
     shows="a variational autoencoder whose reconstruction error is measured in a discriminator's features",
 )
-def build_vaegan(images: DenseImageSet, config: VAEGANConfig) -> Experiment:
+def build_vaegan(images: ImageSet, config: VAEGANConfig) -> Experiment:
     """Algorithm 1: three players with a loss each."""
-    g_module, d_module = images.with_head(config, heads.Linear(), spectral=0)
     image, code, latent = input_spec(*images.target.shape), input_spec(config.latent), prng.normal_latent(config.latent)
-    E = Network("encoder", Encoder(2 * config.latent, config.width), (image,))
-    G, D = Network("generator", g_module, (code,)), Network("discriminator", d_module, (image,))
+    E = images.network(config, "encoder", images.discriminator(config, heads.Code(2 * config.latent)), image)
+    G = images.network(config, "generator", images.generator(config, batch_norm=False), code)
+    D = images.network(config, "discriminator", images.discriminator(config, heads.Linear()), image)
 
     def forward(state: TrainState, batch: Batch, key: Array) -> tuple[Array, Array, Array]:
         """Returns the KL divergence from the prior, the error in D's features, and D's loss."""

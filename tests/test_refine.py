@@ -53,10 +53,15 @@ def run():
     return Run(Path("unused"), entry, entry.config, experiment, state)
 
 
-def test_truncated_samples_become_equal_as_the_limit_falls(run):
-    spread = [refine.sample_truncated(run, 20, limit, labels=[3] * 20).std(0).mean() for limit in (2.0, 0.5, 0.01)]
-    assert spread[0] > spread[1] > spread[2]
-    assert spread[2] < 2
+@pytest.mark.parametrize(("sample", "values"), [("sample_truncated", (2.0, 0.5, 0.01)), ("sample_scaled", (1, 0.01))])
+def test_truncated_samples_become_equal(run, sample, values):
+    spread = [getattr(refine, sample)(run, 20, value, labels=[3] * 20).std(0).mean() for value in values]
+    assert list(spread) == sorted(spread, reverse=True)
+    assert spread[-1] < 2
+
+
+def test_with_psi_1_nothing_changes(run):
+    assert_array_equal(refine.sample_scaled(run, 5, 1.0), run.sample(5))
 
 
 def test_samples_do_not_depend_on_their_number(run):
@@ -83,6 +88,12 @@ def test_directions_are_the_singular_vectors_of_the_first_layer(run):
     assert_allclose(strengths, np.linalg.svd(kernel)[1][:4], rtol=1e-6)
 
 
+def test_samples_that_are_moved_by_nothing_are_the_ordinary_ones(run):
+    assert_array_equal(refine.sample_moved(run, 5, 2, 0.0), run.sample(5))
+    with pytest.raises(UserError, match="direction 32 must be from 0 to 31"):
+        refine.sample_moved(run, 5, 32, 1.0)
+
+
 def test_values_out_of_range_and_several_refinements_at_once_are_refused(run):
     with pytest.raises(UserError, match=r"the accepted share 1\.5 must be above 0 and at most 1"):
         refine.sample_rejected(run, 3, share=1.5)
@@ -97,6 +108,10 @@ def test_runs_that_cannot_be_refined_are_refused(run):
     uniform = Run(Path("unused"), entry, entry.config, entry.build(entry.config), run.state)
     with pytest.raises(UserError, match=r"not drawn from N\(0, I\)"):
         refine.sample_langevin(uniform, 3)
+    entry = registry.get("infogan/digits")
+    with_codes = Run(Path("unused"), entry, entry.config, entry.build(entry.config), run.state)
+    with pytest.raises(UserError, match="do not have mean 0"):
+        refine.sample_scaled(with_codes, 3, 0.5)
     entry = registry.get("cyclegan/plane")
     other = Run(Path("unused"), entry, entry.config, entry.build(entry.config), run.state)
     with pytest.raises(UserError, match="does not have one generator"):

@@ -17,6 +17,7 @@ from experiments import vgan, wavegan
 from jaxgan.data import audio, sources, videos
 from jaxgan.data.tfds_records import open_records
 from jaxgan.errors import UserError
+from jaxgan.runs import registry
 
 RATE = 8_000
 
@@ -25,10 +26,16 @@ def write_data_set(directory, name, split, features, examples):
     """Writes a data set; `features` are (module, class, options) by name, and `examples` lists of bytes or integers."""
     folder = directory / name / "1.0.0"
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "dataset_info.json").write_text("{}")
+    template = "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}"
+    splits = [{"name": split, "shardLengths": [str(len(examples))], "filepathTemplate": template}]
+    info = {"name": name, "version": "1.0.0", "fileFormat": "array_record", "splits": splits}
+    (folder / "dataset_info.json").write_text(json.dumps(info))
     prefix = "tensorflow_datasets.core.features"
     about = {n: {"pythonClassName": f"{prefix}.{kind}", **options} for n, (kind, options) in features.items()}
-    (folder / "features.json").write_text(json.dumps({"featuresDict": {"features": about}}))
+    python_class = f"{prefix}.features_dict.FeaturesDict"
+    (folder / "features.json").write_text(
+        json.dumps({"featuresDict": {"features": about}, "pythonClassName": python_class})
+    )
     writer = ArrayRecordWriter(str(folder / f"{name}-{split}.array_record-00000-of-00001"), "group_size:1")
     for values in examples:
         example = tf_example_pb2.Example()
@@ -106,3 +113,21 @@ def test_what_cannot_be_read_is_explained(clips, tmp_path):
         open_records("old")
     with pytest.raises(UserError, match="moving_mnist is not prepared in"):
         open_records("moving_mnist")
+
+
+def test_methods_on_fashion_mnist_read_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("JAXGAN_DATA_DIR", str(tmp_path))
+    images = np.random.default_rng(0).integers(0, 256, (3, 28, 28), np.uint8)
+    image = {"dtype": "uint8", "shape": {"dimensions": ["28", "28", "1"]}}
+    features = {
+        "image": ("image_feature.Image", {"image": image}),
+        "label": ("class_label_feature.ClassLabel", {"classLabel": {"numClasses": "10"}}),
+    }
+    examples = [{"image": [png(image)], "label": [n]} for n, image in enumerate(images)]
+    write_data_set(tmp_path, "fashion_mnist", "train", features, examples)
+    experiment = registry.get("hinge/fashion_mnist").build(registry.get("hinge/fashion_mnist").config)
+    assert_array_equal(experiment.data("train").in_memory().images[..., 0], images)
+    batch = experiment.source.batch(
+        first_window_data(experiment.source), jax.random.key(0), jnp.int32(0), jnp.arange(3)
+    )
+    assert_allclose(batch["real"][..., 0], images[batch["label"]] / 127.5 - 1, atol=1e-6)

@@ -123,6 +123,9 @@ class Sample(SampleSettings):
     interpolate: int | None = None  # frames from each sample to the next, as videos; only for images
     out: Path | None = None  # .npz, .png, .gif, .webp, .wav, .txt as the samples allow; in WORKDIR, or text is printed
     truncate: float | None = None  # draw entries of normal latents again that are beyond this number
+    psi: float | None = None  # multiply latents by this number below 1, which moves them towards their mean
+    direction: int | None = None  # move latents along this direction of the largest changes, 0 the first (SeFa)
+    distance: float = 3.0  # how far, with --direction
     accept: float | None = None  # share of samples that the discriminator accepts, such as 0.2 (DRS)
     langevin: int = setting(0, "steps of Langevin dynamics on the latents (DDLS)", low=0)
     backward: bool = False  # translate held-out images in the other direction, which CycleGAN learns as well
@@ -152,14 +155,25 @@ class Sample(SampleSettings):
     def _draw(self, run: Run, options: dict[str, Any]) -> Samples:
         from jaxgan.runs import refine
 
-        chosen = {"--truncate": self.truncate, "--accept": self.accept, "--langevin": self.langevin or None}
-        chosen |= {"--interpolate": self.interpolate, "--backward": self.backward or None}
+        chosen = {
+            "--truncate": self.truncate,
+            "--psi": self.psi,
+            "--direction": self.direction,
+            "--accept": self.accept,
+            "--langevin": self.langevin or None,
+            "--interpolate": self.interpolate,
+            "--backward": self.backward or None,
+        }
         if len(given := [flag for flag, value in chosen.items() if value is not None]) > 1:
             raise UserError(f"{' and '.join(given)} cannot be combined; use one of them")
         labels = [self.classes[i % len(self.classes)] for i in range(self.n)] if self.classes else None
         where = {"seed": self.seed, "member": self.member, "labels": labels}
         if self.truncate is not None:
             return refine.sample_truncated(run, self.n, self.truncate, **where)
+        if self.psi is not None:
+            return refine.sample_scaled(run, self.n, self.psi, **where)
+        if self.direction is not None:
+            return refine.sample_moved(run, self.n, self.direction, self.distance, **where)
         if self.accept is not None:
             return refine.sample_rejected(run, self.n, self.accept, **where)
         if self.langevin:

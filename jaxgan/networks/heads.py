@@ -1,7 +1,7 @@
 """Heads of a discriminator: modules from its features [B, F] to a dict of outputs, of which "logits" are always one.
 
 Discriminators with a field `head` end in one of these instead of a linear layer. Labels int32 [B] are those that the
-discriminator was given.
+discriminator was given. `Code` makes an encoder of a discriminator, and `Pair` a critic of pairs.
 """
 
 import functools
@@ -89,3 +89,27 @@ class MappedProjection(nn.Module):
             code = leaky_relu(nn.Dense(self.dims)(code))
         code = math.sqrt(self.dims) * _unit(nn.Dense(self.dims)(code))
         return {"logits": (nn.Dense(self.dims)(features) * code).sum(1) / math.sqrt(self.dims), "features": features}
+
+
+class Code(nn.Module):
+    """Returns codes [B, dims], a linear function of the features. A discriminator with this head is an encoder."""
+
+    dims: int
+
+    @nn.compact
+    def __call__(self, features: Array, labels: Array | None = None, train: bool = True) -> Array:
+        return nn.Dense(self.dims)(features)
+
+
+class Pair(nn.Module):
+    """Returns logits [B] of pairs of an example and a code [B, D], which the discriminator is given in place of labels.
+
+    Features and code pass through one hidden layer (BiGAN; Donahue et al. 2016, arXiv 1605.09782).
+    """
+
+    width: int  # units of the hidden layer
+
+    @nn.compact
+    def __call__(self, features: Array, code: Array, train: bool = True) -> Array:
+        both = jnp.concatenate([features, code], axis=1)
+        return nn.Dense(1)(leaky_relu(nn.Dense(self.width)(both)))[:, 0]

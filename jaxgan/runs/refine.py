@@ -85,6 +85,21 @@ def sample_truncated(
     return _draw(run, n, seed, labels, draw)
 
 
+def sample_scaled(
+    run: Run, n: int, psi: float, seed: int = 0, member: int = 0, labels: Sequence[int] | None = None
+) -> np.ndarray:
+    """Returns n samples from latents times psi, between 0 and 1: they move towards their mean, which must be 0.
+
+    StyleGAN truncates its styles in this way (Karras et al. 2018, arXiv 1812.04948, appendix B); here it is z. Normal
+    latents become those of N(0, psi^2 I).
+    """
+    _require_in_range("psi", psi, 0.0, 1.0)
+    networks = _networks(run, member)
+    if _moments(networks.latent).largest_mean > 0.1:
+        raise UserError(f"the latents of {run.entry.name} do not have mean 0, which psi needs")
+    return _draw(run, n, seed, labels, lambda keys, labels: networks.generate(psi * networks.latent(keys), labels))
+
+
 def acceptance(logits: Array, largest: float, gamma: float = 0.0, epsilon: float = 1e-8) -> Array:
     """Returns the probability that rejection sampling accepts each sample (DRS, Algorithm 1).
 
@@ -210,15 +225,21 @@ def _require_in_range(name: str, value: float, low: float, high: float) -> None:
         raise UserError(f"{name} {value} must be above {low:g}" + (f" and at most {high:g}" if high < 1e9 else ""))
 
 
+class _Moments(NamedTuple):
+    std: float
+    largest: float  # entry
+    largest_mean: float  # of an entry
+
+
 @functools.cache
-def _moments(latent: Callable[[Array], Array]) -> tuple[float, float]:
+def _moments(latent: Callable[[Array], Array]) -> _Moments:
     z = latent(jax.random.split(jax.random.key(0), 2_000))
-    return float(z.std()), float(jnp.abs(z).max())
+    return _Moments(float(z.std()), float(jnp.abs(z).max()), float(jnp.abs(z.mean(0)).max()))
 
 
 def _require_normal(run: Run, latent: Callable[[Array], Array]) -> None:
-    std, largest = _moments(latent)
-    if abs(std - 1.0) > 0.1 or largest < 2.5:
+    moments = _moments(latent)
+    if abs(moments.std - 1.0) > 0.1 or moments.largest < 2.5:
         raise UserError(f"the latents of {run.entry.name} are not drawn from N(0, I), which this sampling needs")
 
 
@@ -238,3 +259,22 @@ def directions(run: Run, k: int = 5, member: int = 0) -> Directions:
     eigenvalues, vectors = np.linalg.eigh(weights @ weights.T)
     order = eigenvalues.argsort()[::-1][:k]
     return Directions(vectors[:, order].T, np.sqrt(eigenvalues[order].clip(0)))
+
+
+def sample_moved(
+    run: Run,
+    n: int,
+    direction: int,
+    distance: float,
+    seed: int = 0,
+    member: int = 0,
+    labels: Sequence[int] | None = None,
+) -> np.ndarray:
+    """Returns n samples from latents that are moved by `distance` along one of the `directions`, counted from 0."""
+    networks = _networks(run, member)
+    size = jax.eval_shape(networks.latent, jax.random.split(jax.random.key(0), 1)).shape[1]
+    if not 0 <= direction < size:
+        raise UserError(f"direction {direction} must be from 0 to {size - 1}, as latents have {size} entries")
+    vectors, _ = directions(run, direction + 1, member)
+    step = np.float32(distance * vectors[direction])[None]
+    return _draw(run, n, seed, labels, lambda keys, labels: networks.generate(networks.latent(keys) + step, labels))
