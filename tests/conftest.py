@@ -12,21 +12,25 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-# Tests mostly compile. Without LLVM's optimisations compiling takes half the time.
-os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0"
+# Tests mostly compile. Without LLVM's optimisations, and with the older emitters of fusions, that takes a quarter of
+# the time. Subprocesses inherit these flags; CI's smoke runs have those of users.
+os.environ["XLA_FLAGS"] = (
+    "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
+)
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", os.path.join(tempfile.gettempdir(), "jaxgan-tests-xla"))
 
 import jax
 import pytest
 
 from jaxgan.runs.registry import Entry
-from jaxgan.training import dispatch, monitor, sampling, trainer
+from jaxgan.training import dispatch, in_memory, monitor, sampling, trainer
 from jaxgan.training.devices import Devices
 from jaxgan.training.experiment import identity_fields
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+gc.set_threshold(50_000)  # Tracing allocates much and leaves few cycles. With the default, 700, it takes longer.
 dispatch.keep_freed_memory = lambda: None  # With it steps are faster, but compiling takes a quarter longer.
 monitor.EVALUATION_SAMPLES = 256  # Tests of quality call `Run.evaluate`, which takes as many as they ask for.
 
@@ -110,9 +114,13 @@ def share_programs() -> Iterator[Callable[[Entry], Entry]]:
 
         return memoised
 
+    def shapes_key(data):
+        return repr(jax.tree.map(lambda x: (x.shape, x.dtype), data))
+
     def build_shared_loop(experiment, config):
         loop = build_loop(experiment, config)
-        return loop._replace(part=functools.cache(loop.part))
+        scalar_names = memoise(loop.scalar_names, shapes_key)
+        return loop._replace(part=functools.cache(loop.part), scalar_names=scalar_names)
 
     def share(entry: Entry) -> Entry:
         identity = lambda config: json.dumps(identity_fields(config), sort_keys=True)
@@ -120,9 +128,13 @@ def share_programs() -> Iterator[Callable[[Entry], Entry]]:
 
     with pytest.MonkeyPatch.context() as patch:
         loop_key = lambda experiment, config: (experiment, config.batch_size, config.seeds)
+        check_key = lambda experiment, config, data: (experiment, config.batch_size, shapes_key(data))
         step_key = lambda devices, step, sharded=False, options=None: (devices, step, repr(options))
-        patch.setattr(trainer, "build_loop", memoise(build_shared_loop, loop_key))
+        build_shared_loop = memoise(build_shared_loop, loop_key)
+        patch.setattr(trainer, "build_loop", build_shared_loop)
+        patch.setattr(in_memory, "build_loop", build_shared_loop)
         patch.setattr(Devices, "compile_step", memoise(compile_step, step_key))
+        patch.setattr(trainer, "check_shapes", memoise(trainer.check_shapes, check_key))
         yield share
 
 

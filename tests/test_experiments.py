@@ -152,8 +152,7 @@ def test_the_loop_lowers_for_gpu_and_tpu(name, noise_images, monkeypatch):
     assert {f"{phase.name}/loss" for phase in experiment.game.phases if phase.player} <= set(names)
     carry = LoopState(jax.eval_shape(loop.init, key), ScalarAccumulator.zeros(names, entry.config.seeds))
     traced = jax.jit(loop.run_steps).trace(carry, LoopInputs(data, key, np.int32(1)))
-    for platform in ("cuda", "tpu"):
-        traced.lower(lowering_platforms=(platform,))
+    traced.lower(lowering_platforms=("cuda", "tpu"))
 
 
 @pytest.mark.parametrize("name", EACH_METHOD)
@@ -197,13 +196,15 @@ SETTINGS_OVER_DEVICES = {"pix2pix/shapes": {"l1": 1.0}}
 
 
 @pytest.mark.parametrize("name", [*always(EACH_METHOD, EACH_STRUCTURE), *MNIST])
-def test_one_device_eight_devices_and_pmap_agree(name):
+@pytest.mark.usefixtures("share_programs")
+def test_one_device_eight_devices_and_pmap_agree(name, request):
     width = {"width": 24} if name in LARGE else {}
     entry, config = short_run(name, **width, **SETTINGS_OVER_DEVICES.get(name, {}))
     experiment = with_sgd(entry).build(config)
-    modes = [(1, "shard_map"), (8, "shard_map"), (8, "pmap")][: 3 if name in EACH_STRUCTURE else 2]
+    with_pmap = EACH_STRUCTURE if request.config.getoption("--all") else QUICK_STRUCTURES
+    modes = [(1, "shard_map"), (8, "shard_map"), (8, "pmap")][: 3 if name in with_pmap else 2]
     one, *others = (train_steps(experiment, config, Devices.all(*mode), steps=10) for mode in modes)
-    start = jax.jit(lambda key: init_state(experiment.game, key))(jax.random.key(0))
+    start = train_steps(experiment, config, Devices.all(1), steps=0)
     assert max_difference(one.params, start.params) > 1e-4
     for other in others:
         chex.assert_trees_all_close(other, one, rtol=0, atol=1e-5)

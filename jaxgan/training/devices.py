@@ -57,9 +57,9 @@ class Devices:
             nearest = " or ".join(str(n) for n in (below, below + self.count) if n)
             raise UserError(f"batch_size {batch_size} does not divide over {self.count} devices; use {nearest}")
 
-    def init_replicated(self, init: Callable[[], Any]) -> Any:
-        """Runs `init()` on every device. The result's leaves do not share memory, so that they can be donated."""
-        return jax.jit(init, out_shardings=self.replicated)()
+    def init_replicated(self, init: Callable[..., Any], *args: chex.ArrayTree) -> Any:
+        """Runs `init(*args)` on every device. The result's leaves do not share memory, so that they can be donated."""
+        return jax.jit(init, out_shardings=self.replicated)(*args)
 
     def put_replicated(self, tree: chex.ArrayTree) -> chex.ArrayTree:
         """Copies host arrays to every device."""

@@ -30,7 +30,7 @@ def train_in_memory(
     """
     loop = build_loop(experiment, config)
     load_pretrained(experiment.game)
-    state = devices.init_replicated(lambda: loop.init(run_key(config)))
+    state = devices.init_replicated(loop.init, devices.init_replicated(lambda: run_key(config)))
     windows = experiment.source.windows(data_key(config), 0, experiment.game.num_batches)
     first_window = next(windows)
     zeros = ScalarAccumulator.zeros(loop.scalar_names(first_window.shapes), config.seeds)

@@ -105,7 +105,7 @@ class Trainer:
 
         def init() -> TrainState:
             load_pretrained(experiment.game)
-            return devices.init_replicated(lambda: loop.init(run_key(config)))
+            return devices.init_replicated(loop.init, devices.init_replicated(lambda: run_key(config)))
 
         fresh = opened = None
         if not has_progress(workdir):  # The data are read before anything is written, while `init` is compiled.
