@@ -21,9 +21,9 @@ from jaxgan.cpu.trilinear import Pair, TrilinearForm, largest_divisor_within, ma
 Weights = tuple[tuple[float, ...], ...]
 
 # Transforms of one axis to r + 1 points, by r: of r kernel taps, of the r + 1 pixels of a tile, and of its two outputs.
-# Kernel and outputs are taken as polynomials at the points 0, 1, -1, 2 and infinity, or the first of them; the pixels are
-# transformed by the transpose of interpolation. For r = 3 they are the paper's G, B' and A, where the last rows of B' and
-# A have the other sign.
+# Kernel and outputs are taken as polynomials at the points 0, 1, -1, 2 and infinity, or the first of them; the pixels
+# are transformed by the transpose of interpolation. For r = 3 they are the paper's G, B' and A, where the last rows of
+# B' and A have the other sign.
 TAPS = {
     2: ((1, 0), (1, 1), (0, 1)),
     3: ((1, 0, 0), (0.5, 0.5, 0.5), (0.5, -0.5, 0.5), (0, 0, 1)),

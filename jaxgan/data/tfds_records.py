@@ -45,8 +45,8 @@ class Records:
         for label in labels:
             if label not in names:
                 raise UserError(
-                    f"{self.name} has no label {label!r}, only {', '.join(filter(None, names))}; if the archive that it "
-                    "was made from has this label, extract it and give its folder"
+                    f"{self.name} has no label {label!r}, only {', '.join(filter(None, names))}; if the archive that "
+                    "it was made from has this label, extract it and give its folder"
                 )
         return [names.index(label) for label in labels]
 
