@@ -15,6 +15,7 @@ import pytest
 from helpers import short_run, with_game, with_sgd
 
 import jaxgan
+from jaxgan.data import sources
 from jaxgan.errors import SystemFailure, TrainingDiverged, TrainingStopped, UserError
 from jaxgan.runs import registry
 from jaxgan.runs.run import train_entry
@@ -272,6 +273,22 @@ def test_a_full_disk_is_a_system_failure_and_loses_nothing(tmp_path, file_limit)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     chex.assert_trees_all_equal(jaxgan.load(tmp_path).state, first.state)
+
+
+def test_data_that_cannot_be_read_are_found_before_anything_is_compiled_or_written(tmp_path, monkeypatch):
+    def read_slowly():
+        time.sleep(1.2)  # Longer than a start that compiles in the meantime would wait.
+        raise UserError("the images of the pair c have unequal sizes")
+
+    def build(config):
+        experiment = registry.get(RING).build(config)
+        return dataclasses.replace(experiment, source=sources.arrays(read_slowly, config.batch_size))
+
+    entry, config = short_run(RING)
+    monkeypatch.setattr(Devices, "init_replicated", lambda *args: pytest.fail("compiled"))
+    with pytest.raises(UserError, match="unequal sizes"):
+        train_entry(dataclasses.replace(entry, build=build), config, tmp_path / "run", 1)
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_work_directory_that_cannot_be_written_is_a_user_error(tmp_path):

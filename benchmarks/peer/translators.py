@@ -208,6 +208,7 @@ class Pool:
     def __init__(self, size: int) -> None:
         self.size, self.images = size, []
 
+    @torch.compiler.disable  # Each length of the list would be compiled again.
     def query(self, fakes: Tensor) -> Tensor:
         """Returns what is shown in place of fakes [B, ...]."""
         shown = []

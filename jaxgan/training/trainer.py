@@ -1,6 +1,5 @@
 """Trains an experiment: restores or initialises it, runs compiled steps, and logs, samples, evaluates and saves."""
 
-import concurrent.futures
 import contextlib
 import itertools
 import sys
@@ -33,7 +32,6 @@ from jaxgan.training.workdir import Identity, WorkDir, check_claim, has_progress
 
 SAVE_SECONDS = 180.0  # A checkpoint is due after so long, even if `save_every` is longer.
 PROFILED_STEPS = 50
-MISSING_DATA_SECONDS = 1.0  # in which missing data are found, so that nothing is compiled without them
 LARGE_LOSS = 1e6  # mean of a line of the log beyond which a run is warned about
 
 
@@ -50,7 +48,7 @@ def train(
     """Trains to `config.steps`, starting from the newest good checkpoint in `workdir` if there is one.
 
     Logs, previews, evaluations and checkpoints happen between steps and do not influence training. Settings and data
-    are checked before anything is written.
+    are checked before anything is compiled or written.
 
     Args:
         name: The experiment's name, stored in `workdir`.
@@ -108,13 +106,10 @@ class Trainer:
             return devices.init_replicated(loop.init, devices.init_replicated(lambda: run_key(config)))
 
         fresh = opened = None
-        if not has_progress(workdir):  # The data are read before anything is written, while `init` is compiled.
-            with concurrent.futures.ThreadPoolExecutor(1) as pool:
-                reading = pool.submit(open_windows, experiment, config, 0)
-                concurrent.futures.wait([reading], timeout=MISSING_DATA_SECONDS)
-                fresh = None if reading.done() and reading.exception() else init()
-                opened = reading.result()
+        if not has_progress(workdir):  # The data are read before anything is compiled or written.
+            opened = open_windows(experiment, config, 0)
             check_shapes(experiment, config, opened[0].shapes)
+            fresh = init()
         self.experiment, self.config, self.workdir, self.devices, self.keep = experiment, config, workdir, devices, keep
         self.stop_signal = stack.enter_context(catch_stop_signals())
         self.writes_logs = jax.process_index() == 0  # All processes write checkpoints.
