@@ -21,7 +21,7 @@ import optax
 from jax import Array
 
 from jaxgan.core import image_pool, losses
-from jaxgan.core.game import Batch, Game, Network, Phase, Player, Scalars, TrainState, input_spec
+from jaxgan.core.game import Batch, Game, Loss, Network, Phase, Player, Scalars, TrainState, input_spec
 from jaxgan.data import sources
 from jaxgan.data.synthetic import Density
 from jaxgan.evaluate.kernel import mmd
@@ -80,10 +80,33 @@ def cycle_gan(
         identity: Weight of |G(y) - y| + |F(x) - x| (section 5.2), for domains with equal numbers of channels.
     """
     backward_cycle = cycle if backward_cycle is None else backward_cycle
-    G, F = generators
-    D_y, D_x = discriminators
+    (G, F), (D_y, D_x) = generators, discriminators
+    g_loss = generators_loss(generators, discriminators, adversarial, (cycle, backward_cycle), identity)
+    return Game(
+        networks=(G, F, D_y, D_x),
+        players={
+            "generators": Player((G.name, F.name), g_optimizer),
+            "discriminators": Player((D_y.name, D_x.name), d_optimizer),
+        },
+        phases=(
+            Phase("g", "generators", g_loss),
+            Phase("d", "discriminators", discriminators_loss(generators, discriminators)),
+        ),
+        buffers={f"{D.name}_pool": image_pool.empty(pool, *D.inputs[0].shape[1:]) for D in discriminators},
+    )
 
-    def g_loss(state: TrainState, batch: Batch, key: Array) -> tuple[Array, tuple[TrainState, Scalars]]:
+
+def generators_loss(
+    generators: tuple[Network, Network],
+    discriminators: tuple[Network, Network],
+    adversarial: float,
+    cycles: tuple[float, float],
+    identity: float,
+) -> Loss:
+    """Returns the loss of both generators, with the weights of `cycle_gan`; `cycles` are forward and backward."""
+    (G, F), (D_y, D_x), (forward_cycle, backward_cycle) = generators, discriminators, cycles
+
+    def loss(state: TrainState, batch: Batch, key: Array) -> tuple[Array, tuple[TrainState, Scalars]]:
         x, y = batch["x"], batch["y"]
         forward, backward = G.bind(state), F.bind(state)
         fake_y, fake_x = forward(x), backward(y)
@@ -91,14 +114,21 @@ def cycle_gan(
         fooling_loss = lambda D, fake: losses.least_squares.g(D.bind(state)(fake))
         adversarial_loss = 2.0 * (fooling_loss(D_y, fake_y) + fooling_loss(D_x, fake_x))
         cycle_x, cycle_y = losses.l1(backward(fake_y), x), losses.l1(forward(fake_x), y)
-        total = adversarial * adversarial_loss + cycle * cycle_x + backward_cycle * cycle_y
+        total = adversarial * adversarial_loss + forward_cycle * cycle_x + backward_cycle * cycle_y
         scalars = {"adversarial": adversarial_loss, "cycle": cycle_x + cycle_y}
         if identity:
             scalars["identity"] = losses.l1(forward(y), y) + losses.l1(backward(x), x)
             total += identity * scalars["identity"]
         return total, (state, scalars)
 
-    def d_loss(state: TrainState, batch: Batch, key: Array) -> tuple[Array, tuple[TrainState, Scalars]]:
+    return loss
+
+
+def discriminators_loss(generators: tuple[Network, Network], discriminators: tuple[Network, Network]) -> Loss:
+    """Returns the sum of the losses of both discriminators, which are shown fakes from their pools."""
+    (G, F), (D_y, D_x) = generators, discriminators
+
+    def loss(state: TrainState, batch: Batch, key: Array) -> tuple[Array, tuple[TrainState, Scalars]]:
         total = jnp.zeros([])
         for n, (D, real, generator, source) in enumerate(((D_y, "y", G, "x"), (D_x, "x", F, "y"))):
             fake = generator.bind(state)(batch[source])
@@ -109,15 +139,7 @@ def cycle_gan(
             state = state.with_buffers(**{buffer: updated_pool})
         return total, (state, {})
 
-    return Game(
-        networks=(G, F, D_y, D_x),
-        players={
-            "generators": Player((G.name, F.name), g_optimizer),
-            "discriminators": Player((D_y.name, D_x.name), d_optimizer),
-        },
-        phases=(Phase("g", "generators", g_loss), Phase("d", "discriminators", d_loss)),
-        buffers={f"{D.name}_pool": image_pool.empty(pool, *D.inputs[0].shape[1:]) for D in discriminators},
-    )
+    return loss
 
 
 def build_game(generator: nn.Module, critic: nn.Module, shape: tuple[int, ...], config: Config, **options: Any) -> Game:

@@ -98,11 +98,8 @@ def build_on(
     def load(n: int, split: str, side: int = size) -> ImageData:
         return require_shape(domains[n](split, side), (side, side, channels), "choose other --size or --channels")
 
-    def training_images(n: int) -> sources.Source:
-        load_larger = functools.partial(load, n, "train", size + config.jitter)
-        return sources.images(load_larger, config.batch_size, config.flip, crop=size if config.jitter else None)
-
-    source = sources.unpaired(training_images(0), training_images(1))
+    training = [training_images(functools.partial(load, n, "train"), config) for n in (0, 1)]
+    source = sources.unpaired(*training)
 
     def direction(n: int, measure: translation.Measure) -> Experiment:
         """Returns the experiment that samples translations of X (0) or Y (1)."""
@@ -130,6 +127,12 @@ def build_on(
         return {"cycle": float(cycle), **measure(translations, back)}
 
     return dataclasses.replace(direction(0, measure_both), backward=backward)
+
+
+def training_images(load: Callable[[int], ImageData], config: Config) -> sources.Source:
+    """Returns a source of the images that `load` returns for a given side, cropped and mirrored as the config asks."""
+    crop = config.size if config.jitter else None
+    return sources.images(lambda: load(config.size + config.jitter), config.batch_size, config.flip, crop=crop)
 
 
 def check_settings(config: Config) -> None:

@@ -26,7 +26,7 @@ import optax
 from jax import Array
 
 from jaxgan.core import losses
-from jaxgan.core.game import Batch, Game, Network, Params, Phase, Player, Scalars, TrainState, input_spec
+from jaxgan.core.game import Batch, Game, Loss, Network, Params, Phase, Player, Scalars, TrainState, input_spec
 from jaxgan.core.losses import AdversarialLoss
 from jaxgan.data import datasets, sources
 from jaxgan.data.datasets import Dataset, ImageData
@@ -103,10 +103,6 @@ def super_resolution(
     """
     pixel_weight, content_weight, adversarial_weight = weights
 
-    def pixel_phase(state: TrainState, batch: Batch, key: Array) -> tuple[Array, tuple[TrainState, Scalars]]:
-        fake, state = generator(state, batch["x"])
-        return pixel_loss(fake, batch["y"]), (state, {})
-
     def d_loss(state: TrainState, batch: Batch, key: Array) -> tuple[Array, tuple[TrainState, Scalars]]:
         fake = generator.bind(state)(batch["x"])
         real_logits, state = discriminator(state, batch["y"])
@@ -134,11 +130,21 @@ def super_resolution(
             "discriminator": Player((discriminator.name,), d_optimizer),
         },
         phases=(
-            Phase("pretrain", "generator", pixel_phase, stop=pretrain),
+            Phase("pretrain", "generator", pretraining_loss(generator, pixel_loss), stop=pretrain),
             Phase("d", "discriminator", d_loss, start=pretrain),
             Phase("g", "generator", g_loss, start=pretrain),
         ),
     )
+
+
+def pretraining_loss(generator: Network, pixel_loss: PixelLoss) -> Loss:
+    """Returns the loss of the generator on pixels alone."""
+
+    def loss(state: TrainState, batch: Batch, key: Array) -> tuple[Array, tuple[TrainState, Scalars]]:
+        fake, state = generator(state, batch["x"])
+        return pixel_loss(fake, batch["y"]), (state, {})
+
+    return loss
 
 
 def activated_distance(fake: Sequence[Array], real: Sequence[Array]) -> Array:

@@ -84,10 +84,8 @@ def with_used_taps(
 ) -> Array:
     """Returns the partial map by `evaluate`, which is called without the taps of the kernel that only see padding."""
     used, sides = used_taps(form), form.kernel_shape[:-2]
-    padding = tuple(
-        (low - taps.start, high - (k - taps.stop))
-        for (low, high), taps, k in zip(form.padding, used, sides, strict=True)
-    )
+    axes = zip(form.padding, used, sides, strict=True)
+    padding = tuple((low - taps.start, high - (k - taps.stop)) for (low, high), taps, k in axes)
     stored = [range(k - t.stop, k - t.start) if form.flipped else t for t, k in zip(used, sides, strict=True)]
     kernel_shape = (*map(len, used), *form.kernel_shape[-2:])
     inner = dataclasses.replace(form, kernel_shape=kernel_shape, padding=padding)
