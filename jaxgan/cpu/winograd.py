@@ -40,7 +40,7 @@ OUTPUTS = {
     4: ((1, 0), (1, 1), (1, -1), (1, 2), (0, 1)),
 }
 
-# Of direct convolution. From here on the maps take 0.4 to 0.9 of the time of other methods, with few exceptions of up to
+# Of direct convolution. From here on maps take 0.4 to 0.9 of the time of other methods, with few exceptions of up to
 # 1.15 (one image of 16 x 16, 128 to 128 channels, 3 x 3: 0.55 to 0.8). For fewer, transforms do not pay for compiling.
 MIN_MULTIPLICATIONS = 2**25
 # Products per transformed number, of blocks and of outputs together: at 32 to 32 channels the gain is gone.
