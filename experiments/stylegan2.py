@@ -4,6 +4,7 @@
     python launch.py train stylegan2/mnist
     python launch.py train stylegan2/own --data PATH --size 64 --flip
     python launch.py sample runs/stylegan2/mnist --truncation 0.7
+    python launch.py sample runs/stylegan2/mnist --mix-grid 5 8
 
 A mapping network turns latents into styles, which scale the channels of every convolution of the generator. Two
 regularisers are phases of their own: R1 every 16 steps, and every 4 steps the path length, which makes equal steps in
@@ -134,6 +135,7 @@ ON_CIFAR10 = {
     paper=PAPER,
     shows=SHOWS,
     minutes={DIGITS: 7, MNIST: None},
+    test_settings={"latent": 8, "styles": 8, "width": 4, "max_width": 8},
 )
 def build(testbed: ImageSet, config: Config) -> Experiment:
     """The non-saturating loss, with the path length as a further phase of the generator."""
@@ -215,7 +217,7 @@ def with_path_length(game: Game, G: Network, latent: Latent, weight: float, ever
 
 
 def samplers(G: Network, num_layers: int, latent: Latent) -> dict[str, Any]:
-    """Returns `style_samplers` of a generator with noise, G."""
+    """Returns `style_samplers` of G, a generator with noise."""
 
     def styles(state: TrainState, keys: Array, labels: Sequence[Array], psi: float) -> Array:
         return G.bind(state, train=False)(latent(keys), *labels, keys, method="styles", psi=psi)
@@ -230,7 +232,7 @@ def samplers(G: Network, num_layers: int, latent: Latent) -> dict[str, Any]:
 def style_samplers(
     styles: Callable[..., Array], synthesise: Callable[..., Array], num_layers: int, options: SampleOptions
 ) -> dict[str, Any]:
-    """Returns `sample`, `interpolate` and `sample_options` of an `Experiment` whose generator has styles.
+    """Returns `sample`, `interpolate`, `mix` and `sample_options` of an `Experiment` whose generator has styles.
 
     Args:
         styles: (state, example keys [B], labels, psi) -> the styles of all layers [B, L, W].
@@ -239,12 +241,14 @@ def style_samplers(
         options: The options of samples, with their defaults.
     """
 
+    def mixed(ws: Array, other: Array, first_layer: int) -> Array:
+        return jnp.where((jnp.arange(num_layers) < first_layer)[None, :, None], ws, other)
+
     def draw(state: TrainState, keys: Array, labels: Sequence[Array], truncation: float, mix: int) -> Array:
         ws = styles(state, keys, labels, truncation)
         if not mix:
             return ws
-        second = styles(state, prng.fold_in(keys, stylegan2.SECOND_LATENT), labels, truncation)
-        return jnp.where((jnp.arange(num_layers) < mix)[None, :, None], ws, second)
+        return mixed(ws, styles(state, prng.fold_in(keys, stylegan2.SECOND_LATENT), labels, truncation), mix)
 
     def sample(
         state: TrainState, keys: Array, *labels: Array, truncation: float = 1.0, mix: int = 0, **further: Any
@@ -265,4 +269,16 @@ def style_samplers(
         ws, other = (draw(state, k, labels, truncation, mix) for k in (keys, other_keys))
         return synthesise(state, (1.0 - t) * ws + t * other, keys, **further)
 
-    return {"sample": sample, "interpolate": interpolate, "sample_options": options}
+    def mix_styles(
+        state: TrainState,
+        sources: Sequence[Array],
+        style_sources: Sequence[Array],
+        truncation: float = 1.0,
+        mix: int = 0,
+        **further: Any,
+    ) -> Array:
+        """From layer `mix` on, by default from the middle, with the styles of the second sources."""
+        ws, other = (styles(state, keys, labels, truncation) for keys, *labels in (sources, style_sources))
+        return synthesise(state, mixed(ws, other, mix or num_layers // 2), sources[0], **further)
+
+    return {"sample": sample, "interpolate": interpolate, "mix": mix_styles, "sample_options": options}
