@@ -146,8 +146,8 @@ def _stylegan2_noise(config: Config, phase: str, key: Array, index: Array) -> No
         z_key = jax.random.split(key)[0] if phase == "d" else key
         noise_key, y = jax.random.fold_in(z_key, np.uint32(2**32 - 1)), {}  # that of `games.two_player`
     keys = lambda key: prng.example_keys(key, index)
-    widths = stylegan2.widths_by_size(28, 7, config.width, config.max_width)
-    noise = stylegan2.Synthesis(1, widths, 7).draw_noise(keys(noise_key))
+    widths = stylegan2.widths_by_size(28, 4, config.width, config.max_width)
+    noise = stylegan2.Synthesis(1, widths).draw_noise(keys(noise_key))
     return {f"noise_{n}": x for n, x in enumerate(noise)} | y | {"z": prng.normal(keys(z_key), config.latent)}
 
 
@@ -161,7 +161,7 @@ COMPARISONS = (
     Comparison(
         "stylegan2",
         "stylegan2/mnist",
-        {"mixing": 0.0},
+        {"mixing": 0.0, "path_weight": 2.0},
         ("stylegan2", "StyleGan2"),
         _stylegan2_noise,
         round_steps=16,

@@ -40,6 +40,7 @@ from jaxgan.training.experiment import Experiment, setting
 PAPER = "Karras et al. 2020, arXiv 1912.04958"
 SHOWS = "styles that scale the channels of each layer, lazy R1 and path length, style mixing, truncation"
 PATH_DECAY = 0.99  # of the mean path length, per update
+MAX_BASE = 4  # side of the smallest feature map in pixels, as in the paper
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -101,13 +102,17 @@ ON_DIGITS = {
     "gamma": 2.0,
 }
 ON_MNIST = {
+    "steps": 5_000,
     "latent": 64,
     "styles": 128,
     "depth": 2,
-    "width": 32,
+    "width": 16,
     "max_width": 64,
-    "mixing": 0.0,  # With 0.9, and gamma 1, samples were nearly one image after 500 to 2,000 steps.
-    "gamma": 5.0,
+    "mixing": 0.0,
+    "gamma": 20.0,
+    "path_weight": 0.0,
+    "g_lr": 0.0015,
+    "d_lr": 0.0015,
 }
 ON_CIFAR10 = {
     "steps": 1_562_500,
@@ -143,11 +148,12 @@ def build(testbed: ImageSet, config: Config) -> Experiment:
     if config.conditional and not testbed.classes:
         raise UserError(f"{testbed.dataset} has no classes; leave out --conditional")
     classes = testbed.classes if config.conditional else 0
-    widths = stylegan2.widths_by_size(size, testbed.base, config.width, config.max_width)
+    base = min(testbed.base, MAX_BASE)
+    widths = stylegan2.widths_by_size(size, base, config.width, config.max_width)
     generator = stylegan2.Generator(
-        channels, widths, testbed.base, config.styles, config.depth, classes=classes, mixing=config.mixing
+        channels, widths, base, config.styles, config.depth, classes=classes, mixing=config.mixing, size=size
     )
-    discriminator = stylegan2.Discriminator(widths[::-1], config.residual, config.group, classes)
+    discriminator = stylegan2.Discriminator(widths[::-1], config.residual, config.group, classes, base)
     latent = prng.normal_latent(config.latent)
     experiment = testbed.two_player(
         config,

@@ -31,7 +31,7 @@ from jax import Array
 
 from experiments import defaults, own_images, testbeds
 from experiments.defaults import ImageSet
-from experiments.stylegan2 import SampleOptions, style_samplers
+from experiments.stylegan2 import MAX_BASE, SampleOptions, style_samplers
 from experiments.testbeds import DIGITS
 from jaxgan.core import losses, optim, penalties, prng
 from jaxgan.core.game import Network, TrainState
@@ -119,8 +119,9 @@ def build(testbed: ImageSet, config: Config) -> Experiment:
         w_decay=0.998**0.5,  # Two updates in a step.
         magnitude_decay=0.5 ** (config.batch_size / (2.0 * config.magnitude_half_life)),
     )
-    widths = stylegan2.widths_by_size(size, testbed.base, config.width, config.max_width)
-    discriminator = stylegan2.Discriminator(widths[::-1], group=config.group)
+    base = min(testbed.base, MAX_BASE)
+    widths = stylegan2.widths_by_size(size, base, config.width, config.max_width)
+    discriminator = stylegan2.Discriminator(widths[::-1], group=config.group, base=base)
     latent = prng.normal_latent(config.latent)
     experiment = testbed.two_player(
         config,

@@ -16,8 +16,8 @@ from jaxgan.networks import stylegan2
 from jaxgan.training import sampling
 
 WIDTHS = (6, 5)
-G = stylegan2.Generator(2, WIDTHS, base=4, features=7, depth=2, classes=3)
-D = stylegan2.Discriminator(WIDTHS[::-1], group=2, classes=3)
+G = stylegan2.Generator(2, WIDTHS, base=4, features=7, depth=2, classes=3, size=7)
+D = stylegan2.Discriminator(WIDTHS[::-1], group=2, classes=3, base=4)
 
 
 def num_params(module, *inputs):
@@ -30,7 +30,7 @@ def example():
     """Returns inputs, and variables of G and D whose zero-initialised parameters are random."""
     key = jax.random.key(0)
     z, labels, keys = jax.random.normal(key, [4, 5]), jnp.array([0, 1, 2, 0]), jax.random.split(key, 4)
-    images = jax.random.normal(key, [4, 8, 8, 2])
+    images = jax.random.normal(key, [4, 7, 7, 2])
 
     def perturbed(variables):
         leaves, treedef = jax.tree.flatten(variables)
@@ -162,7 +162,7 @@ def test_networks_agree_with_a_statement_in_pytorch(example):
 
     (z, labels, keys), images, g_variables, d_variables = example
     noise = stylegan2.Synthesis(2, WIDTHS, 4).draw_noise(keys)
-    y = prng.normal(keys, 8, 8, 2)
+    y = prng.normal(keys, 7, 7, 2)
     ws = G.apply(g_variables, z, labels, keys, train=False, method="styles")
 
     def path(params, ws):
@@ -175,7 +175,7 @@ def test_networks_agree_with_a_statement_in_pytorch(example):
 
     double = lambda x: torch.tensor(np.asarray(x, np.float64))
     t_noise, t_y, t_labels = [double(n) for n in noise], double(y).movedim(-1, 1), torch.tensor(np.int64(labels))
-    t_g = peer.Generator(z.shape[1], 2, 3, peer.Synthesis(2, WIDTHS, 4, 7, grouped=True)).double()
+    t_g = peer.Generator(z.shape[1], 2, 3, peer.Synthesis(2, WIDTHS, 4, 7, 7, grouped=True)).double()
     t_d = peer.Discriminator(2, WIDTHS[::-1], 4, group=2, classes=3).double()
 
     def t_path(ws):

@@ -18,6 +18,7 @@ from benchmarks.peer.media import MediaPeer, Noise
 
 FILTER = torch.outer(*[torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8] * 2)
 PATH_DECAY = 0.99
+SIZE = 28  # of MNIST, in pixels
 
 
 def to_state(params: Mapping[str, Any], prefix: str = "") -> dict[str, Tensor]:
@@ -178,10 +179,13 @@ class MappingNetwork(nn.Module):
 
 
 class Synthesis(nn.Module):
-    """Maps styles [B, L, W] and noise for each convolution to images."""
+    """Maps styles [B, L, W] and noise for each convolution to images, cropped to `size`."""
 
-    def __init__(self, channels: int, widths: Sequence[int], base: int, styles: int, grouped: bool = False) -> None:
+    def __init__(
+        self, channels: int, widths: Sequence[int], base: int, styles: int, size: int, grouped: bool = False
+    ) -> None:
         super().__init__()
+        self.size = size
         self.constant = nn.Parameter(torch.empty(widths[0], base, base))
         pairs = [(widths[0], widths[0]), *((i, o) for a, b in itertools.pairwise(widths) for i, o in ((a, b), (b, b)))]
         for n, (i, o) in enumerate(pairs):
@@ -198,7 +202,8 @@ class Synthesis(nn.Module):
             if n % 2 == 0:
                 out = layers[f"ToImage_{n // 2}"](x, ws[:, n + 1])
                 image = out if image is None else upsample(image) + out
-        return image
+        margin = (image.shape[2] - self.size) // 2
+        return image[:, :, margin : margin + self.size, margin : margin + self.size]
 
 
 class Generator(nn.Module):
@@ -218,7 +223,7 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """The residual discriminator; `widths` begin at the full size."""
+    """The residual discriminator of images, which are padded; `widths` begin at the full size."""
 
     def __init__(self, channels: int, widths: Sequence[int], base: int, group: int, classes: int = 0) -> None:
         super().__init__()
@@ -230,9 +235,11 @@ class Discriminator(nn.Module):
             self.add_module(f"Conv_{n}", conv)
         self.Dense_0, self.Dense_1 = Dense(last * base**2, last), Dense(last, last if classes else 1)
         self.Mapping_0 = MappingNetwork(0, last, 8, classes) if classes else None
-        self.group = group
+        self.group, self.size = group, base << (len(widths) - 1)
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        missing = self.size - x.shape[2]
+        x = F.pad(x, [missing // 2, missing - missing // 2] * 2, mode="replicate") if missing else x
         first, *convs, last = (module for module in self.children() if isinstance(module, Conv))
         x = activate(first(x))
         for conv, down, skip in zip(convs[::3], convs[1::3], convs[2::3], strict=True):
@@ -273,7 +280,6 @@ class StyleGan2(MediaPeer):
         "g": "generator",
         "path": "generator",
     }
-    grouped = False
 
     def __init__(self, config: Any, params: Mapping[str, Any], dtype: torch.dtype = torch.float32) -> None:
         self.config, self.dtype = config, dtype
@@ -283,8 +289,8 @@ class StyleGan2(MediaPeer):
         widths = [synthesis[f"StyledConv_{2 * n}"]["bias"].size for n in range(levels)]
         channels = synthesis["ToImage_0"]["bias"].size
         self.sides = [base << (n + 1) // 2 for n in range(2 * levels - 1)]
-        self.shape = (channels, base << (levels - 1), base << (levels - 1))
-        G = Generator(config.latent, config.depth, 0, Synthesis(channels, widths, base, config.styles, self.grouped))
+        self.shape = (channels, SIZE, SIZE)
+        G = Generator(config.latent, config.depth, 0, Synthesis(channels, widths, base, config.styles, SIZE))
         D = Discriminator(channels, widths[::-1], base, config.group)
         self.networks = {"generator": G, "discriminator": D}
         self.load(params, dtype)
@@ -336,9 +342,3 @@ class StyleGan2(MediaPeer):
         super().step(real)
         with torch.no_grad():
             torch._foreach_lerp_(self.average, list(self.networks["generator"].parameters()), 1e-3)
-
-
-class GroupedStyleGan2(StyleGan2):
-    """The same, with a kernel for each image in grouped convolutions."""
-
-    grouped = True
