@@ -35,11 +35,13 @@ from jaxgan.core.game import Batch, Game, Network, Phase, Scalars, TrainState
 from jaxgan.core.games import Latent
 from jaxgan.errors import UserError
 from jaxgan.networks import stylegan2
+from jaxgan.training import memory
 from jaxgan.training.experiment import Experiment, setting
 
 PAPER = "Karras et al. 2020, arXiv 1912.04958"
 SHOWS = "styles that scale the channels of each layer, lazy R1 and path length, style mixing, truncation"
 PATH_DECAY = 0.99  # of the mean path length, per update
+MAPS = 16  # a resolution's feature maps in both networks that a step keeps in memory for its gradients
 MAX_BASE = 4  # side of the smallest feature map in pixels, as in the paper
 
 
@@ -71,9 +73,23 @@ class Config(defaults.ImageConfig):
 class OwnConfig(Config, own_images.OwnImages):
     """StyleGAN2 on a user's images."""
 
+    batch_size: int | None = setting(
+        None, "examples per step, over all devices; by default at most 32 and 4096 / size for each, as memory allows"
+    )
     depth: int = 2
     width: int | None = setting(None, "channels at the full size; by default 16384 / size, or 32768 / size from 512 on")
     gamma: float | None = setting(None, "weight of the gradient penalty; by default 0.0002 size² / batch_size")
+
+    def resolved(self) -> "OwnConfig":
+        """Returns the settings with width, batch size and gamma as in the authors' `--cfg=auto`.
+
+        The batch is smaller where the memory does not hold the feature maps. A warning says so.
+        """
+        width = self.width or max(1, (16_384 if self.size < 512 else 32_768) // self.size)
+        config = dataclasses.replace(self, width=width)
+        batch_size = self.batch_size or affordable_batch(config)
+        gamma = 0.0002 * self.size**2 / batch_size if self.gamma is None else self.gamma
+        return dataclasses.replace(config, batch_size=batch_size, gamma=gamma)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -185,18 +201,38 @@ def build(testbed: ImageSet, config: Config) -> Experiment:
     shows=SHOWS,
 )
 def build_own(testbed: ImageSet, config: OwnConfig) -> Experiment:
-    """Width and gamma follow from the size, as in the authors' `--cfg=auto`."""
-    size = config.size
-    authors_batch = min(32, max(1, 4096 // size))  # on one GPU
-    if config.batch_size > authors_batch:
+    """Width, batch size and gamma follow from the size, see `OwnConfig.resolved`."""
+    return build(testbed, config.resolved())
+
+
+def affordable_batch(config: OwnConfig) -> int:
+    """Returns the authors' batch size for the image size, or fewer examples where the devices lack memory for them.
+
+    It is a multiple of the group of the minibatch standard deviation.
+    """
+    devices = jax.local_devices()
+    authors = min(jax.device_count() * min(32, 4096 // config.size), 64)
+    available = memory.device_memory(devices[0])
+    if available is None:
+        affordable = authors
+    else:
+        shares_host = devices[0].platform == "cpu"  # Simulated devices share the memory of the machine.
+        affordable = available * (1 if shares_host else jax.device_count()) // bytes_per_example(config)
+    multiple = lambda n: max(1, n // config.group) * config.group
+    if multiple(affordable) < multiple(authors):
         warnings.warn(
-            f"at {size} pixels the authors' rule for one GPU is --batch-size {authors_batch}; "
-            f"{config.batch_size} need more memory",
+            f"batches of {multiple(affordable)} images in place of the authors' {multiple(authors)}, for want of "
+            "memory; --batch-size chooses another number",
             stacklevel=2,
         )
-    width = config.width or (16_384 if size < 512 else 32_768) // size
-    gamma = 0.0002 * size**2 / config.batch_size if config.gamma is None else config.gamma
-    return build(testbed, dataclasses.replace(config, width=width, gamma=gamma))
+    return multiple(min(affordable, authors))
+
+
+def bytes_per_example(config: OwnConfig) -> int:
+    """Returns an estimate of the memory that a step needs for each example: `MAPS` feature maps at each resolution."""
+    widths = stylegan2.widths_by_size(config.size, MAX_BASE, config.width, config.max_width)
+    floats = sum(width * (MAX_BASE << n) ** 2 for n, width in enumerate(widths))
+    return MAPS * floats * (2 if config.bfloat16 else 4)
 
 
 def with_path_length(game: Game, G: Network, latent: Latent, weight: float, every: int) -> Game:

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+from experiments import stylegan2 as experiment
 from experiments.stylegan2 import NoiseOptions, style_samplers
 from jaxgan.core import penalties, prng
 from jaxgan.core.game import TrainState
 from jaxgan.core.resample import BINOMIAL, downsample
 from jaxgan.networks import stylegan2
-from jaxgan.training import sampling
+from jaxgan.training import memory, sampling
 
 WIDTHS = (6, 5)
 G = stylegan2.Generator(2, WIDTHS, base=4, features=7, depth=2, classes=3, size=7)
@@ -133,9 +134,9 @@ def test_a_grid_has_the_coarse_styles_of_its_rows_and_the_fine_ones_of_its_colum
     )[:, None].repeat(4, 1)
     parts = style_samplers(styles, lambda state, ws, keys, noise: ws[:, :, None], 4, NoiseOptions())
     keep = types.SimpleNamespace(postprocess=lambda x: x)
-    experiment = types.SimpleNamespace(**parts, classes=3, output=keep)
+    fake = types.SimpleNamespace(**parts, classes=3, output=keep)
     state = TrainState(jnp.int32(0), {}, {}, {}, {})
-    grid = sampling.mix_grid(experiment, state, 2, 3, seed=0)[..., 0, 0]
+    grid = sampling.mix_grid(fake, state, 2, 3, seed=0)[..., 0, 0]
     w = styles(state, sampling.sample_keys(0, 0, 5), (jnp.arange(5) % 3,), 1.0)[:, 0, 0]
     assert grid.shape == (3, 4, 4)
     assert_allclose(grid[1:, 0], np.repeat(w[:2, None], 4, 1))
@@ -144,7 +145,24 @@ def test_a_grid_has_the_coarse_styles_of_its_rows_and_the_fine_ones_of_its_colum
     mixed = lambda first: np.where(np.arange(4) < first, w[:2, None, None], w[None, 2:, None])
     assert_allclose(grid[1:, 1:], mixed(2))
     options = NoiseOptions(mix=3)
-    assert_allclose(sampling.mix_grid(experiment, state, 2, 3, seed=0, options=options)[1:, 1:, ..., 0, 0], mixed(3))
+    assert_allclose(sampling.mix_grid(fake, state, 2, 3, seed=0, options=options)[1:, 1:, ..., 0, 0], mixed(3))
+
+
+def test_width_batch_and_gamma_follow_from_the_size_and_the_memory(monkeypatch):
+    own = lambda **settings: experiment.OwnConfig(**settings).resolved()
+    monkeypatch.setattr(memory, "device_memory", lambda device: 10**12)
+    monkeypatch.setattr(jax, "device_count", lambda: 1)
+    chosen = {size: own(size=size) for size in (64, 256, 1024)}
+    assert {size: (c.width, c.batch_size) for size, c in chosen.items()} == {
+        64: (256, 32),
+        256: (64, 16),
+        1024: (32, 4),
+    }
+    assert_allclose(chosen[256].gamma, 0.8192)
+    monkeypatch.setattr(memory, "device_memory", lambda device: 10 * experiment.bytes_per_example(chosen[256]))
+    with pytest.warns(UserWarning, match="batches of 8 images in place of the authors' 16"):
+        assert own(size=256).batch_size == 8
+    assert own(size=256, batch_size=16) == chosen[256]
 
 
 def test_an_image_depends_on_its_own_key_alone(example):

@@ -322,6 +322,7 @@ def train_entry(
     from jaxgan.training.devices import Devices
     from jaxgan.training.trainer import train  # Importing Orbax takes a second.
 
+    config = config.resolved()
     devices = devices if isinstance(devices, Devices) else Devices.all(devices)
     workdir = Path(workdir or default_workdir(entry.name))
     start = None

@@ -47,6 +47,10 @@ class Config(Settings):
                 nearest = " or ".join(str(n) for n in (below, below + self.log_every) if n)
                 raise UserError(f"{name} {period} must be a multiple of log_every {self.log_every}; use {nearest}")
 
+    def resolved(self) -> "Config":
+        """Returns the settings of a new run: those that depend on the machine, where they are None, are chosen."""
+        return self
+
 
 PERIOD_FIELDS = ("sample_every", "evaluate_every", "save_every")
 RESUMABLE_FIELDS = ("steps", "log_every", *PERIOD_FIELDS)  # A resumed run may change these: training does not.
