@@ -46,27 +46,34 @@ MAX_BASE = 4  # side of the smallest feature map in pixels, as in the paper
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(defaults.ImageConfig):
-    """StyleGAN2, sections 2 to 4 and appendix B."""
+class StyleConfig(defaults.ImageConfig):
+    """Settings of generators with styles."""
 
     batch_size: int = 32
     latent: int = 512
     styles: int = setting(512, "dimensions of a style")
-    depth: int = setting(8, "layers of the mapping network")
+    depth: int = setting(2, "layers of the mapping network")
     width: int = setting(64, "channels at the full size; doubled each time the size is halved")
     max_width: int = setting(512, "limit of the channels at small sizes")
-    residual: bool = setting(True, "residual connections in the discriminator")
     group: int = setting(4, "examples in a group of the minibatch standard deviation; must divide the batch size")
-    conditional: bool = setting(False, "give both networks the class labels")
-    mixing: float = setting(0.9, "probability of style mixing", high=1.0)
     g_lr: float = 0.0025
-    d_lr: float = 0.0025
     gamma: float = setting(0.1, "weight of half the mean squared gradient norm at reals")
     r1_every: int = setting(16, "steps between updates with the gradient penalty")
-    path_weight: float = setting(2.0, "weight of the path length regularisation; 0 leaves it out")
-    path_every: int = setting(4, "steps between updates with the path length regularisation")
     ema_half_life: float = 10_000.0
     ema_ramp: float = setting(0.05, "limit of the half-life as a fraction of the images seen")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(StyleConfig):
+    """StyleGAN2, sections 2 to 4 and appendix B."""
+
+    depth: int = 8
+    residual: bool = setting(True, "residual connections in the discriminator")
+    conditional: bool = setting(False, "give both networks the class labels")
+    mixing: float = setting(0.9, "probability of style mixing", high=1.0)
+    d_lr: float = 0.0025
+    path_weight: float = setting(2.0, "weight of the path length regularisation; 0 leaves it out")
+    path_every: int = setting(4, "steps between updates with the path length regularisation")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -107,13 +114,9 @@ class NoiseOptions(SampleOptions):
     noise: Literal["random", "const"] = setting("random", "noise of each sample's own, or the same for all")
 
 
-ON_DIGITS = {
+SMALL = {"batch_size": 32, "latent": 32, "styles": 64, "depth": 2, "width": 32, "max_width": 32}
+ON_DIGITS = SMALL | {
     "steps": 4_000,
-    "latent": 32,
-    "styles": 64,
-    "depth": 2,
-    "width": 32,
-    "max_width": 32,
     "mixing": 0.0,  # With 0.9, as in the paper, samples had 4 of 10 classes after 1,000 steps, and 8 without.
     "gamma": 2.0,
 }
@@ -133,7 +136,6 @@ ON_MNIST = {
 ON_CIFAR10 = {
     "steps": 1_562_500,
     "batch_size": 64,
-    "latent": 512,
     "width": 512,
     "depth": 2,
     "residual": False,
@@ -149,7 +151,7 @@ ON_CIFAR10 = {
 @testbeds.register_on(
     "stylegan2",
     {
-        DIGITS: Config(**DIGITS.defaults | {"batch_size": 32} | ON_DIGITS),
+        DIGITS: Config(**DIGITS.defaults | ON_DIGITS),
         MNIST: Config(**MNIST.defaults | ON_MNIST),
         CIFAR10: Config(**CIFAR10.defaults | ON_CIFAR10),
     },
