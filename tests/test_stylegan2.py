@@ -1,5 +1,6 @@
 """StyleGAN2: modulated convolutions, parameter counts, styles, and agreement with a statement in PyTorch."""
 
+import dataclasses
 import types
 
 import jax
@@ -11,9 +12,10 @@ from numpy.testing import assert_allclose
 from experiments import stylegan2 as experiment
 from experiments.stylegan2 import NoiseOptions, style_samplers
 from jaxgan.core import penalties, prng
-from jaxgan.core.game import TrainState
+from jaxgan.core.game import TrainState, init_state
 from jaxgan.core.resample import BINOMIAL, downsample
 from jaxgan.networks import stylegan2
+from jaxgan.runs import registry
 from jaxgan.training import memory, sampling
 
 WIDTHS = (6, 5)
@@ -146,6 +148,21 @@ def test_a_grid_has_the_coarse_styles_of_its_rows_and_the_fine_ones_of_its_colum
     assert_allclose(grid[1:, 1:], mixed(2))
     options = NoiseOptions(mix=3)
     assert_allclose(sampling.mix_grid(fake, state, 2, 3, seed=0, options=options)[1:, 1:, ..., 0, 0], mixed(3))
+
+
+def test_with_conditional_both_networks_have_labels():
+    entry = registry.get("stylegan2/digits")
+    config = dataclasses.replace(entry.config, conditional=True, batch_size=8, **entry.test_settings)
+    conditional = entry.build(config)
+    assert conditional.classes == 10
+    state = jax.eval_shape(lambda: init_state(conditional.game, jax.random.key(0)))
+    batch = {"real": jnp.zeros([8, 8, 8, 1]), "label": jnp.arange(8), "index": jnp.arange(8)}
+    for phase in conditional.game.phases:
+        loss, _ = jax.eval_shape(lambda state, phase=phase: phase.loss(state, batch, jax.random.key(0)), state)
+        assert loss.shape == ()
+    assert state.params["generator"]["mapping"]["Dense_0"]["kernel"].shape == (10, config.styles)
+    sources = jax.eval_shape(lambda: (jax.random.split(jax.random.key(0), 8), jnp.arange(8)))
+    assert jax.eval_shape(conditional.mix, state, sources, sources).shape == (8, 8, 8, 1)
 
 
 def test_width_batch_and_gamma_follow_from_the_size_and_the_memory(monkeypatch):
