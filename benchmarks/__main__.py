@@ -63,10 +63,10 @@ class Options:
 
     Whole training steps, compared with PyTorch if torch is installed: ring_mlp_128, ring_mlp_32, ring_mlp_32_seeds_8,
     mnist_mlp, dcgan_wgan_gp, dcgan_r1, dcgan_none, sngan_resnet_hinge, r3gan_r1_r2; pix2pix, cyclegan and srgan, with
-    the translation of images; mocogan (videos), wavegan (sounds) and seqgan (sequences). Of this project alone: price
-    (cost of penalties), loop (`train` against its bare compiled loop), seeds, start, compile (with our convolutions and
-    with those of lax), memory, networks (equality with PyTorch statements of the papers' networks), averages
-    (statistics of batch norm in averaged generators).
+    the translation of images; stylegan2; mocogan (videos), wavegan (sounds) and seqgan (sequences). Of this project
+    alone: price (cost of penalties), loop (`train` against its bare compiled loop), seeds, start, compile (with our
+    convolutions and with those of lax), memory, networks (equality with PyTorch statements of the papers' networks),
+    averages (statistics of batch norm in averaged generators).
     """
 
     names: tyro.conf.Positional[tuple[str, ...]] = ()  # all if none is given

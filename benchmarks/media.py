@@ -1,11 +1,15 @@
-"""Steps of the experiments on videos, sounds and sequences, interleaved with PyTorch's if torch is installed.
+"""Steps of StyleGAN2 and of the experiments on videos, sounds and sequences, interleaved with PyTorch's.
 
-In one step every player updates once. Networks and batches are the registered experiments' defaults. Videos and sounds
-are noise, because their content does not change the time.
+In one step every player updates once. Where phases are due less often, the time is the mean over a round, after which
+all phases repeat: 16 steps of StyleGAN2 have 16 updates of each player, 1 with R1 and 4 with the path length. Networks
+and batches are the registered experiments' defaults. Images, videos and sounds are noise, because their content does
+not change the time. Without torch only our steps are timed.
 """
 
 import dataclasses
+import importlib
 import importlib.util
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
@@ -22,6 +26,7 @@ from jaxgan.core import prng
 from jaxgan.core.game import Batch, TrainState, init_state
 from jaxgan.data import sources
 from jaxgan.data.sources import Source
+from jaxgan.networks import stylegan2
 from jaxgan.networks.sequences import SequenceClassifier
 from jaxgan.runs import registry
 from jaxgan.training.experiment import Config, Experiment
@@ -39,19 +44,21 @@ class Comparison(NamedTuple):
         name: Its name on the command line and in rows.
         experiment: Its registered name.
         settings: Changed settings, with which each step updates every player.
-        peer: Name of a class of `benchmarks.peer.media`.
+        peer: A module of `benchmarks.peer`, and the name of its class.
         noise: (config, phase, key, index) -> what the phase draws, by the names that the peer's loss knows.
         real: (config, state, index) -> the examples that the peer receives, if the experiment has its own source.
         warm_up: Steps of earlier phases.
+        round_steps: Steps after which the phases repeat.
     """
 
     name: str
     experiment: str
     settings: Mapping[str, Any]
-    peer: str
+    peer: tuple[str, str]
     noise: Callable[[Config, str, Array, Array], Noise]
     real: Callable[[Config, TrainState, Array], Array] | None = None
     warm_up: int = 0
+    round_steps: int = 1
 
     def build(self, tiny: bool) -> tuple[Config, Experiment, Source]:
         """Returns the config, the experiment and the source of its batches."""
@@ -61,9 +68,15 @@ class Comparison(NamedTuple):
         experiment = entry.build(config)
         if self.real is not None:
             return config, experiment, experiment.source
-        shape = jax.eval_shape(lambda: experiment.source.batch({}, KEY, jnp.int32(0), jnp.arange(1)))["real"].shape[1:]
+        # An example is the largest input of a network.
+        shape = max((network.inputs[0].shape[1:] for network in experiment.game.networks), key=math.prod)
         noise = np.random.default_rng(0).integers(0, 256, (EXAMPLES, *shape), np.uint8)
         return config, experiment, sources.arrays(lambda: {"real": noise}, config.batch_size)
+
+    def load_peer(self) -> Callable[..., Any]:
+        """Returns the peer's class. Needs torch."""
+        module, name = self.peer
+        return getattr(importlib.import_module(f"benchmarks.peer.{module}"), name)
 
     def examples(self, config: Config, source: Source, state: TrainState, index: Array) -> tuple[Batch, Array]:
         """Returns a batch of ours, and the examples that the peer receives in its place."""
@@ -122,18 +135,42 @@ def _seqgan_noise(config: Config, phase: str, key: Array, index: Array) -> Noise
     return {"uniforms": prng.uniform(keys, config.length), **masks}
 
 
+def _stylegan2_noise(config: Config, phase: str, key: Array, index: Array) -> Noise:
+    if phase == "d_penalty":
+        return {}
+    if phase == "path":
+        index = index[::2]
+        z_key, noise_key, y_key = jax.random.split(key, 3)
+        y = {"y": prng.normal(prng.example_keys(y_key, index), 28, 28, 1)}
+    else:
+        z_key = jax.random.split(key)[0] if phase == "d" else key
+        noise_key, y = jax.random.fold_in(z_key, np.uint32(2**32 - 1)), {}  # that of `games.two_player`
+    keys = lambda key: prng.example_keys(key, index)
+    widths = stylegan2.widths_by_size(28, 4, config.width, config.max_width)
+    noise = stylegan2.Synthesis(1, widths).draw_noise(keys(noise_key))
+    return {f"noise_{n}": x for n, x in enumerate(noise)} | y | {"z": prng.normal(keys(z_key), config.latent)}
+
+
 def _oracle_sequences(config: Config, state: TrainState, index: Array) -> Array:
     return seqgan.make_players(config).example(state, index)
 
 
 COMPARISONS = (
-    Comparison("mocogan", "mocogan/videos", {}, "MoCoGan", _mocogan_noise),
-    Comparison("wavegan", "wavegan/sounds", {"n_critic": 1}, "WaveGan", _wavegan_noise),
+    Comparison("mocogan", "mocogan/videos", {}, ("media", "MoCoGan"), _mocogan_noise),
+    Comparison("wavegan", "wavegan/sounds", {"n_critic": 1}, ("media", "WaveGan"), _wavegan_noise),
+    Comparison(
+        "stylegan2",
+        "stylegan2/mnist",
+        {"mixing": 0.0, "path_weight": 2.0},
+        ("stylegan2", "StyleGan2"),
+        _stylegan2_noise,
+        round_steps=16,
+    ),
     Comparison(
         "seqgan",
         "seqgan/oracle",
         {"mle_steps": 1, "d_steps": 1, "g_every": 1},
-        "SeqGan",
+        ("media", "SeqGan"),
         _seqgan_noise,
         _oracle_sequences,
         warm_up=2,
@@ -146,20 +183,23 @@ def rows(comparison: Comparison, tiny: bool = False) -> Iterator[dict[str, Any]]
     config, experiment, source = comparison.build(tiny)
     started = time.perf_counter()
     ours = steps.make_runner(experiment.game, source, dataclasses.replace(config, steps=10**9))
-    ours(1)
+    ours(comparison.round_steps)
     row = {
         "name": comparison.name,
         "batch": config.batch_size,
         "dtype": "float32",
         "seeds": 1,
-        "first_step_s": round(time.perf_counter() - started, 2),
+        "first_step_s": round(time.perf_counter() - started, 2),  # or the first round
     }
     ours(comparison.warm_up)
     alternatives = {"ours": ours}
     if importlib.util.find_spec("torch"):
         row |= {"equal_to": max(check(comparison).values()), "peer": "eager"}
         alternatives["peer"] = _torch_runner(comparison, config, experiment, source)
-    times = timing.interleaved_times(alternatives, **({"rounds": 1, "seconds": 0.0} if tiny else {}))
+    n = comparison.round_steps
+    rounds = {name: lambda count, run=run: run(count * n) for name, run in alternatives.items()}
+    times = timing.interleaved_times(rounds, **({"rounds": 1, "seconds": 0.0} if tiny else {}))
+    times = {name: [value / n for value in values] for name, values in times.items()}
     for name, values in times.items():
         row |= timing.summarise_times(f"{name}_ms", values)
     yield row | (timing.summarise_ratios(times["peer"], times["ours"]) if "peer" in times else {})
@@ -169,10 +209,8 @@ def _torch_runner(comparison: Comparison, config: Config, experiment: Experiment
     """Returns PyTorch's steps, from our initial parameters, on data in memory."""
     import torch
 
-    from benchmarks.peer import media
-
     state = jax.jit(lambda: init_state(experiment.game, run_key(config)))()
-    peer = getattr(media, comparison.peer)(config, jax.device_get(state.params))
+    peer = comparison.load_peer()(config, jax.device_get(state.params))
     _, examples = comparison.examples(config, source, state, jnp.arange(EXAMPLES, dtype=jnp.int32))
     data = torch.tensor(np.asarray(examples))
     if not data.is_floating_point():
@@ -193,7 +231,6 @@ def check(comparison: Comparison) -> dict[str, float]:
     import torch
 
     from benchmarks.equivalence import TOLERANCE, NotEquivalent
-    from benchmarks.peer import media
 
     config, experiment, source = comparison.build(tiny=True)
     state = jax.jit(lambda: init_state(experiment.game, jax.random.key(0)))()
@@ -209,7 +246,7 @@ def check(comparison: Comparison) -> dict[str, float]:
         state = TrainState(jnp.int32(0), params, buffers, {}, {})
         index = jnp.arange(config.batch_size, dtype=jnp.int32)
         batch, real = comparison.examples(config, source, state, index)
-        peer = getattr(media, comparison.peer)(config, params, torch.float64)
+        peer = comparison.load_peer()(config, params, torch.float64)
         real = torch.tensor(np.asarray(real))
         real = real if real.is_floating_point() else real.long()
         for name in peer.trained:

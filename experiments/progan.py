@@ -2,6 +2,7 @@
 
     python launch.py train progan/digits
     python launch.py train progan/mnist
+    python launch.py train progan/digits --adain
 
 Training begins with the smallest images. Each further level, with twice the size, has phases of its own: it is faded in
 over `fade_steps`, in which its weight grows linearly with the step, and trained for `stable_steps` before the next one.
@@ -10,6 +11,8 @@ The loss is that of WGAN-GP with a small penalty of the squared logits at reals.
 - Reals have the resolution of the level, and are not faded between two resolutions.
 - Networks of all levels take and give images of the full size, so the penalised gradients are those in its pixels.
 - Its images have up to 1,024 pixels; here they have at most 32.
+
+`--adain` takes the generator of StyleGAN (Karras et al. 2019, arXiv 1812.04948), without its loss and style mixing.
 """
 
 import dataclasses
@@ -26,7 +29,7 @@ from experiments import defaults, own_images, testbeds
 from experiments.defaults import ImageSet
 from experiments.testbeds import CIFAR10, DIGITS, MNIST
 from jaxgan.core import games, losses, optim, penalties, prng
-from jaxgan.core.game import Game, Network, TrainState
+from jaxgan.core.game import NOISE_KEY, Game, Network, TrainState
 from jaxgan.core.losses import Adversarial
 from jaxgan.networks import dcgan, progan, stylegan2
 from jaxgan.runs.targets import latent_spec
@@ -45,6 +48,7 @@ class Config(defaults.ImageConfig):
     width: int = setting(64, "channels at the full size; doubled each time the size is halved")
     max_width: int = setting(512, "limit of the channels at small sizes")
     group: int = setting(4, "examples in a group of the minibatch standard deviation; must divide the batch size")
+    adain: bool = setting(False, "StyleGAN's generator: noise, and styles by adaptive instance normalisation")
     fade_steps: int = setting(50_000, "steps over which a level is faded in")
     stable_steps: int = setting(50_000, "steps at each level before the next one begins")
     drift: float = setting(0.001, "weight of the mean squared logit at reals")
@@ -142,7 +146,10 @@ def build(testbed: ImageSet, config: Config) -> Experiment:
     starts = (0, *(config.stable_steps + n * (config.fade_steps + config.stable_steps) for n in range(count - 1)))
     latent = prng.normal_latent(config.latent)
     make = functools.partial(Network, convolutional=True, dtype=defaults.compute_dtype(config))
-    G = make("generator", progan.Generator(channels, widths, testbed.base), (latent_spec(latent),))
+    generator, extra_inputs = progan.Generator, ()
+    if config.adain:
+        generator, extra_inputs = progan.StyleGenerator, (NOISE_KEY,)
+    G = make("generator", generator(channels, widths, testbed.base), (latent_spec(latent),), extra_inputs)
     examples = jax.ShapeDtypeStruct((config.group, *testbed.target.shape), jnp.float32)
     D = make("discriminator", progan.Discriminator(widths, config.group), (examples,))
     drift = lambda real, fake: losses.wasserstein.d(real, fake) + config.drift * (real**2).mean()

@@ -4,6 +4,7 @@
     python launch.py train stylegan2/mnist
     python launch.py train stylegan2/own --data PATH --size 64 --flip
     python launch.py sample runs/stylegan2/mnist --truncation 0.7
+    python launch.py sample runs/stylegan2/mnist --mix-grid 5 8
 
 A mapping network turns latents into styles, which scale the channels of every convolution of the generator. Two
 regularisers are phases of their own: R1 every 16 steps, and every 4 steps the path length, which makes equal steps in
@@ -34,44 +35,68 @@ from jaxgan.core.game import Batch, Game, Network, Phase, Scalars, TrainState
 from jaxgan.core.games import Latent
 from jaxgan.errors import UserError
 from jaxgan.networks import stylegan2
+from jaxgan.training import memory
 from jaxgan.training.experiment import Experiment, setting
 
 PAPER = "Karras et al. 2020, arXiv 1912.04958"
 SHOWS = "styles that scale the channels of each layer, lazy R1 and path length, style mixing, truncation"
 PATH_DECAY = 0.99  # of the mean path length, per update
+MAPS = 16  # a resolution's feature maps in both networks that a step keeps in memory for its gradients
+MAX_BASE = 4  # side of the smallest feature map in pixels, as in the paper
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(defaults.ImageConfig):
-    """StyleGAN2, sections 2 to 4 and appendix B."""
+class StyleConfig(defaults.ImageConfig):
+    """Settings of generators with styles."""
 
     batch_size: int = 32
     latent: int = 512
     styles: int = setting(512, "dimensions of a style")
-    depth: int = setting(8, "layers of the mapping network")
+    depth: int = setting(2, "layers of the mapping network")
     width: int = setting(64, "channels at the full size; doubled each time the size is halved")
     max_width: int = setting(512, "limit of the channels at small sizes")
-    residual: bool = setting(True, "residual connections in the discriminator")
     group: int = setting(4, "examples in a group of the minibatch standard deviation; must divide the batch size")
-    conditional: bool = setting(False, "give both networks the class labels")
-    mixing: float = setting(0.9, "probability of style mixing", high=1.0)
     g_lr: float = 0.0025
-    d_lr: float = 0.0025
     gamma: float = setting(0.1, "weight of half the mean squared gradient norm at reals")
     r1_every: int = setting(16, "steps between updates with the gradient penalty")
-    path_weight: float = setting(2.0, "weight of the path length regularisation; 0 leaves it out")
-    path_every: int = setting(4, "steps between updates with the path length regularisation")
     ema_half_life: float = 10_000.0
     ema_ramp: float = setting(0.05, "limit of the half-life as a fraction of the images seen")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(StyleConfig):
+    """StyleGAN2, sections 2 to 4 and appendix B."""
+
+    depth: int = 8
+    residual: bool = setting(True, "residual connections in the discriminator")
+    conditional: bool = setting(False, "give both networks the class labels")
+    mixing: float = setting(0.9, "probability of style mixing", high=1.0)
+    d_lr: float = 0.0025
+    path_weight: float = setting(2.0, "weight of the path length regularisation; 0 leaves it out")
+    path_every: int = setting(4, "steps between updates with the path length regularisation")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OwnConfig(Config, own_images.OwnImages):
     """StyleGAN2 on a user's images."""
 
+    batch_size: int | None = setting(
+        None, "examples per step, over all devices; by default at most 32 and 4096 / size for each, as memory allows"
+    )
     depth: int = 2
     width: int | None = setting(None, "channels at the full size; by default 16384 / size, or 32768 / size from 512 on")
     gamma: float | None = setting(None, "weight of the gradient penalty; by default 0.0002 size² / batch_size")
+
+    def resolved(self) -> "OwnConfig":
+        """Returns the settings with width, batch size and gamma as in the authors' `--cfg=auto`.
+
+        The batch is smaller where the memory does not hold the feature maps. A warning says so.
+        """
+        width = self.width or max(1, (16_384 if self.size < 512 else 32_768) // self.size)
+        config = dataclasses.replace(self, width=width)
+        batch_size = self.batch_size or affordable_batch(config)
+        gamma = 0.0002 * self.size**2 / batch_size if self.gamma is None else self.gamma
+        return dataclasses.replace(config, batch_size=batch_size, gamma=gamma)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -89,29 +114,28 @@ class NoiseOptions(SampleOptions):
     noise: Literal["random", "const"] = setting("random", "noise of each sample's own, or the same for all")
 
 
-ON_DIGITS = {
+SMALL = {"batch_size": 32, "latent": 32, "styles": 64, "depth": 2, "width": 32, "max_width": 32}
+ON_DIGITS = SMALL | {
     "steps": 4_000,
-    "latent": 32,
-    "styles": 64,
-    "depth": 2,
-    "width": 32,
-    "max_width": 32,
     "mixing": 0.0,  # With 0.9, as in the paper, samples had 4 of 10 classes after 1,000 steps, and 8 without.
     "gamma": 2.0,
 }
 ON_MNIST = {
+    "steps": 5_000,
     "latent": 64,
     "styles": 128,
     "depth": 2,
-    "width": 32,
+    "width": 16,
     "max_width": 64,
-    "mixing": 0.0,  # With 0.9, and gamma 1, samples were nearly one image after 500 to 2,000 steps.
-    "gamma": 5.0,
+    "mixing": 0.0,
+    "gamma": 20.0,
+    "path_weight": 0.0,
+    "g_lr": 0.0015,
+    "d_lr": 0.0015,
 }
 ON_CIFAR10 = {
     "steps": 1_562_500,
     "batch_size": 64,
-    "latent": 512,
     "width": 512,
     "depth": 2,
     "residual": False,
@@ -127,13 +151,14 @@ ON_CIFAR10 = {
 @testbeds.register_on(
     "stylegan2",
     {
-        DIGITS: Config(**DIGITS.defaults | {"batch_size": 32} | ON_DIGITS),
+        DIGITS: Config(**DIGITS.defaults | ON_DIGITS),
         MNIST: Config(**MNIST.defaults | ON_MNIST),
         CIFAR10: Config(**CIFAR10.defaults | ON_CIFAR10),
     },
     paper=PAPER,
     shows=SHOWS,
     minutes={DIGITS: 7, MNIST: None},
+    test_settings={"latent": 8, "styles": 8, "width": 4, "max_width": 8},
 )
 def build(testbed: ImageSet, config: Config) -> Experiment:
     """The non-saturating loss, with the path length as a further phase of the generator."""
@@ -141,11 +166,12 @@ def build(testbed: ImageSet, config: Config) -> Experiment:
     if config.conditional and not testbed.classes:
         raise UserError(f"{testbed.dataset} has no classes; leave out --conditional")
     classes = testbed.classes if config.conditional else 0
-    widths = stylegan2.widths_by_size(size, testbed.base, config.width, config.max_width)
+    base = min(testbed.base, MAX_BASE)
+    widths = stylegan2.widths_by_size(size, base, config.width, config.max_width)
     generator = stylegan2.Generator(
-        channels, widths, testbed.base, config.styles, config.depth, classes=classes, mixing=config.mixing
+        channels, widths, base, config.styles, config.depth, classes=classes, mixing=config.mixing, size=size
     )
-    discriminator = stylegan2.Discriminator(widths[::-1], config.residual, config.group, classes)
+    discriminator = stylegan2.Discriminator(widths[::-1], config.residual, config.group, classes, base)
     latent = prng.normal_latent(config.latent)
     experiment = testbed.two_player(
         config,
@@ -177,18 +203,38 @@ def build(testbed: ImageSet, config: Config) -> Experiment:
     shows=SHOWS,
 )
 def build_own(testbed: ImageSet, config: OwnConfig) -> Experiment:
-    """Width and gamma follow from the size, as in the authors' `--cfg=auto`."""
-    size = config.size
-    authors_batch = min(32, max(1, 4096 // size))  # on one GPU
-    if config.batch_size > authors_batch:
+    """Width, batch size and gamma follow from the size, see `OwnConfig.resolved`."""
+    return build(testbed, config.resolved())
+
+
+def affordable_batch(config: OwnConfig) -> int:
+    """Returns the authors' batch size for the image size, or fewer examples where the devices lack memory for them.
+
+    It is a multiple of the group of the minibatch standard deviation.
+    """
+    devices = jax.local_devices()
+    authors = min(jax.device_count() * min(32, 4096 // config.size), 64)
+    available = memory.device_memory(devices[0])
+    if available is None:
+        affordable = authors
+    else:
+        shares_host = devices[0].platform == "cpu"  # Simulated devices share the memory of the machine.
+        affordable = available * (1 if shares_host else jax.device_count()) // bytes_per_example(config)
+    multiple = lambda n: max(1, n // config.group) * config.group
+    if multiple(affordable) < multiple(authors):
         warnings.warn(
-            f"at {size} pixels the authors' rule for one GPU is --batch-size {authors_batch}; "
-            f"{config.batch_size} need more memory",
+            f"batches of {multiple(affordable)} images in place of the authors' {multiple(authors)}, for want of "
+            "memory; --batch-size chooses another number",
             stacklevel=2,
         )
-    width = config.width or (16_384 if size < 512 else 32_768) // size
-    gamma = 0.0002 * size**2 / config.batch_size if config.gamma is None else config.gamma
-    return build(testbed, dataclasses.replace(config, width=width, gamma=gamma))
+    return multiple(min(affordable, authors))
+
+
+def bytes_per_example(config: OwnConfig) -> int:
+    """Returns an estimate of the memory that a step needs for each example: `MAPS` feature maps at each resolution."""
+    widths = stylegan2.widths_by_size(config.size, MAX_BASE, config.width, config.max_width)
+    floats = sum(width * (MAX_BASE << n) ** 2 for n, width in enumerate(widths))
+    return MAPS * floats * (2 if config.bfloat16 else 4)
 
 
 def with_path_length(game: Game, G: Network, latent: Latent, weight: float, every: int) -> Game:
@@ -215,7 +261,7 @@ def with_path_length(game: Game, G: Network, latent: Latent, weight: float, ever
 
 
 def samplers(G: Network, num_layers: int, latent: Latent) -> dict[str, Any]:
-    """Returns `style_samplers` of a generator with noise, G."""
+    """Returns `style_samplers` of G, a generator with noise."""
 
     def styles(state: TrainState, keys: Array, labels: Sequence[Array], psi: float) -> Array:
         return G.bind(state, train=False)(latent(keys), *labels, keys, method="styles", psi=psi)
@@ -230,7 +276,7 @@ def samplers(G: Network, num_layers: int, latent: Latent) -> dict[str, Any]:
 def style_samplers(
     styles: Callable[..., Array], synthesise: Callable[..., Array], num_layers: int, options: SampleOptions
 ) -> dict[str, Any]:
-    """Returns `sample`, `interpolate` and `sample_options` of an `Experiment` whose generator has styles.
+    """Returns `sample`, `interpolate`, `mix` and `sample_options` of an `Experiment` whose generator has styles.
 
     Args:
         styles: (state, example keys [B], labels, psi) -> the styles of all layers [B, L, W].
@@ -239,12 +285,14 @@ def style_samplers(
         options: The options of samples, with their defaults.
     """
 
+    def mixed(ws: Array, other: Array, first_layer: int) -> Array:
+        return jnp.where((jnp.arange(num_layers) < first_layer)[None, :, None], ws, other)
+
     def draw(state: TrainState, keys: Array, labels: Sequence[Array], truncation: float, mix: int) -> Array:
         ws = styles(state, keys, labels, truncation)
         if not mix:
             return ws
-        second = styles(state, prng.fold_in(keys, stylegan2.SECOND_LATENT), labels, truncation)
-        return jnp.where((jnp.arange(num_layers) < mix)[None, :, None], ws, second)
+        return mixed(ws, styles(state, prng.fold_in(keys, stylegan2.SECOND_LATENT), labels, truncation), mix)
 
     def sample(
         state: TrainState, keys: Array, *labels: Array, truncation: float = 1.0, mix: int = 0, **further: Any
@@ -265,4 +313,16 @@ def style_samplers(
         ws, other = (draw(state, k, labels, truncation, mix) for k in (keys, other_keys))
         return synthesise(state, (1.0 - t) * ws + t * other, keys, **further)
 
-    return {"sample": sample, "interpolate": interpolate, "sample_options": options}
+    def mix_styles(
+        state: TrainState,
+        sources: Sequence[Array],
+        style_sources: Sequence[Array],
+        truncation: float = 1.0,
+        mix: int = 0,
+        **further: Any,
+    ) -> Array:
+        """From layer `mix` on, by default from the middle, with the styles of the second sources."""
+        ws, other = (styles(state, keys, labels, truncation) for keys, *labels in (sources, style_sources))
+        return synthesise(state, mixed(ws, other, mix or num_layers // 2), sources[0], **further)
+
+    return {"sample": sample, "interpolate": interpolate, "mix": mix_styles, "sample_options": options}

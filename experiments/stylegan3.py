@@ -29,9 +29,9 @@ import numpy as np
 import optax
 from jax import Array
 
-from experiments import defaults, own_images, testbeds
+from experiments import own_images, testbeds
 from experiments.defaults import ImageSet
-from experiments.stylegan2 import SampleOptions, style_samplers
+from experiments.stylegan2 import MAX_BASE, SMALL, SampleOptions, StyleConfig, style_samplers
 from experiments.testbeds import DIGITS
 from jaxgan.core import losses, optim, penalties, prng
 from jaxgan.core.game import Network, TrainState
@@ -46,13 +46,9 @@ LATENTS = 16  # of which equivariance is measured
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(defaults.ImageConfig):
+class Config(StyleConfig):
     """StyleGAN3, section 3 and appendix G."""
 
-    batch_size: int = 32
-    latent: int = 512
-    styles: int = setting(512, "dimensions of a style")
-    depth: int = setting(2, "layers of the mapping network")
     rotation: bool = setting(False, "configuration R: 1x1 kernels and radial filters, equivariant to rotation as well")
     layers: int = setting(14, "layers of the generator, without the one to an image", low=2)
     critical: int = setting(2, "last layers whose signals fill the sampling rate")
@@ -61,29 +57,13 @@ class Config(defaults.ImageConfig):
     first_stopband: float = setting(2.0**2.1, "frequency that the first filter removes, in cycles per side")
     width: int = setting(64, "channels at the full size; inversely proportional to the cutoff; doubled by rotation")
     max_width: int = setting(512, "limit of the channels; doubled by rotation")
-    group: int = setting(4, "examples in a group of the minibatch standard deviation; must divide the batch size")
-    g_lr: float = 0.0025
     d_lr: float = 0.002
-    gamma: float = setting(2.0, "weight of half the mean squared gradient norm at reals")
-    r1_every: int = setting(16, "steps between updates with the gradient penalty")
+    gamma: float = 2.0
     magnitude_half_life: float = setting(20_000.0, "half-life of the mean squares of feature maps, in images")
-    ema_half_life: float = 10_000.0
-    ema_ramp: float = setting(0.05, "limit of the half-life as a fraction of the images seen")
 
 
 OWN_PERIODS = {name: 10 * steps for name, steps in testbeds.PERIODS.items()}
-ON_DIGITS = {
-    "batch_size": 32,
-    "latent": 32,
-    "styles": 64,
-    "layers": 4,
-    "critical": 1,
-    "margin": 3,
-    "first_cutoff": 1.0,
-    "first_stopband": 2.0,
-    "width": 32,
-    "max_width": 32,
-}
+ON_DIGITS = SMALL | {"layers": 4, "critical": 1, "margin": 3, "first_cutoff": 1.0, "first_stopband": 2.0}
 
 
 @own_images.register_own("stylegan3", Config(steps=100_000, **OWN_PERIODS), paper=PAPER, shows=SHOWS)
@@ -119,8 +99,9 @@ def build(testbed: ImageSet, config: Config) -> Experiment:
         w_decay=0.998**0.5,  # Two updates in a step.
         magnitude_decay=0.5 ** (config.batch_size / (2.0 * config.magnitude_half_life)),
     )
-    widths = stylegan2.widths_by_size(size, testbed.base, config.width, config.max_width)
-    discriminator = stylegan2.Discriminator(widths[::-1], group=config.group)
+    base = min(testbed.base, MAX_BASE)
+    widths = stylegan2.widths_by_size(size, base, config.width, config.max_width)
+    discriminator = stylegan2.Discriminator(widths[::-1], group=config.group, base=base)
     latent = prng.normal_latent(config.latent)
     experiment = testbed.two_player(
         config,

@@ -1,5 +1,7 @@
 """ProGAN: levels share parameters, fading interpolates between two levels, and phases follow each other."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,7 +9,8 @@ import pytest
 from numpy.testing import assert_allclose
 
 from experiments.progan import at_levels
-from jaxgan.core.game import Network, input_spec
+from jaxgan.core import prng, resample
+from jaxgan.core.game import Network, init_state, input_spec
 from jaxgan.networks import progan
 from jaxgan.networks.resnet import downsample, upsample
 from jaxgan.runs import registry
@@ -46,6 +49,61 @@ def test_a_level_has_images_of_its_resolution(example):
         assert_allclose(pooled.repeat(factor, 1).repeat(factor, 2), out, atol=1e-6)
     coarse = upsample(downsample(images))
     assert_allclose(judge(coarse, 1, 1.0), judge(images, 1, 1.0), atol=1e-5)
+
+
+def test_the_generator_of_stylegan_equals_a_statement_in_numpy(key):
+    """The equations of Karras et al. 2019, section 2, in float64."""
+    G = progan.StyleGenerator(1, (3, 2), base=2, depth=2)
+    z, keys = jax.random.normal(key, [4, 6]), jax.random.split(key, 4)
+
+    @jax.jit
+    def generate(init_key):
+        variables = G.init(init_key, z, keys, train=False)
+        add_noise = lambda x: x + 0.3 * jax.random.normal(jax.random.fold_in(init_key, x.size), x.shape)
+        params = jax.tree.map(add_noise, variables["params"])
+        return params, G.apply({**variables, "params": params}, z, keys, train=False, fade=0.25)
+
+    params, out = generate(key)
+    p = jax.tree.map(np.float64, params)
+    leaky_relu = lambda x: np.where(x > 0, x, 0.2 * x)
+    linear = lambda p, x, scale=1.0: x @ p["kernel"] / np.sqrt(x.shape[-1]) * scale + p["bias"] * scale
+
+    def convolve(kernel, x):
+        padded = np.pad(x, [(0, 0), (1, 1), (1, 1), (0, 0)])
+        h, w = x.shape[1:3]
+        taps = [padded[:, i : i + h, j : j + w] @ kernel[i, j] for i in range(3) for j in range(3)]
+        return sum(taps) * np.sqrt(2.0 / (9 * x.shape[-1]))
+
+    w = np.float64(z) / np.sqrt((np.float64(z) ** 2).mean(1, keepdims=True))
+    for n in range(2):
+        w = np.sqrt(2.0) * leaky_relu(linear(p["Mapping_0"][f"Dense_{n}"], w, 0.01))
+
+    def styled(p, x, noise):
+        x = leaky_relu(x + noise[..., None] * p["noise_strength"] + p["bias"])
+        scale, shift = np.split(linear(p["style"], w)[:, None, None], 2, -1)
+        return (1.0 + scale) * (x - x.mean((1, 2), keepdims=True)) / x.std((1, 2), keepdims=True) + shift
+
+    noise = [np.float64(prng.normal(prng.fold_in(keys, n), 2, 2 << n, 2 << n)) for n in (0, 1)]
+    to_image = lambda p, x: linear({"kernel": p["kernel"][0, 0], "bias": p["bias"]}, x)
+    x = styled(p["styled_0_0"], np.broadcast_to(p["constant"], [4, 2, 2, 3]), noise[0][:, 0])
+    x = styled(p["styled_0_1"], convolve(p["conv_0_1"]["kernel"], x), noise[0][:, 1])
+    below = to_image(p["to_image_0"], x).repeat(2, 1).repeat(2, 2)
+    x = np.float64(resample.upsample(jnp.float32(x)))
+    x = styled(p["styled_1_0"], convolve(p["conv_1_0"]["kernel"], x), noise[1][:, 0])
+    x = styled(p["styled_1_1"], convolve(p["conv_1_1"]["kernel"], x), noise[1][:, 1])
+    assert_allclose(out, 0.75 * below + 0.25 * to_image(p["to_image_1"], x), rtol=1e-3, atol=1e-4)
+
+
+def test_the_generator_of_stylegan_is_an_option_of_every_level():
+    entry = registry.get("progan/digits")
+    config = dataclasses.replace(entry.config, adain=True, batch_size=4)
+    game = entry.build(config).game
+    state = jax.eval_shape(lambda: init_state(game, jax.random.key(0)))
+    batch = {"real": jnp.zeros([4, 8, 8, 1]), "index": jnp.arange(4)}
+    for phase in game.phases:
+        loss, (after, _) = jax.eval_shape(lambda state, phase=phase: phase.loss(state, batch, jax.random.key(0)), state)
+        assert loss.shape == ()
+        assert jax.tree.structure(after) == jax.tree.structure(state)
 
 
 def test_phases_of_the_levels_follow_each_other():

@@ -1,6 +1,7 @@
 """StyleGAN2: modulated convolutions, parameter counts, styles, and agreement with a statement in PyTorch."""
 
-import math
+import dataclasses
+import types
 
 import jax
 import jax.numpy as jnp
@@ -8,14 +9,18 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+from experiments import stylegan2 as experiment
 from experiments.stylegan2 import NoiseOptions, style_samplers
 from jaxgan.core import penalties, prng
+from jaxgan.core.game import TrainState, init_state
 from jaxgan.core.resample import BINOMIAL, downsample
 from jaxgan.networks import stylegan2
+from jaxgan.runs import registry
+from jaxgan.training import memory, sampling
 
 WIDTHS = (6, 5)
-G = stylegan2.Generator(2, WIDTHS, base=4, features=7, depth=2, classes=3)
-D = stylegan2.Discriminator(WIDTHS[::-1], group=2, classes=3)
+G = stylegan2.Generator(2, WIDTHS, base=4, features=7, depth=2, classes=3, size=7)
+D = stylegan2.Discriminator(WIDTHS[::-1], group=2, classes=3, base=4)
 
 
 def num_params(module, *inputs):
@@ -28,7 +33,7 @@ def example():
     """Returns inputs, and variables of G and D whose zero-initialised parameters are random."""
     key = jax.random.key(0)
     z, labels, keys = jax.random.normal(key, [4, 5]), jnp.array([0, 1, 2, 0]), jax.random.split(key, 4)
-    images = jax.random.normal(key, [4, 8, 8, 2])
+    images = jax.random.normal(key, [4, 7, 7, 2])
 
     def perturbed(variables):
         leaves, treedef = jax.tree.flatten(variables)
@@ -125,6 +130,58 @@ def test_samples_have_truncated_and_mixed_styles_and_the_noise_that_is_asked_for
     assert_allclose(ws, 0.75 * styles(None, keys, (), 1.0) + 0.25 * styles(None, others, (), 1.0), rtol=1e-6)
 
 
+def test_a_grid_has_the_coarse_styles_of_its_rows_and_the_fine_ones_of_its_columns():
+    styles = lambda state, keys, labels, psi: (
+        psi * prng.uniform(keys, 1) + 10.0 * labels[0].astype(jnp.float32)[:, None]
+    )[:, None].repeat(4, 1)
+    parts = style_samplers(styles, lambda state, ws, keys, noise: ws[:, :, None], 4, NoiseOptions())
+    keep = types.SimpleNamespace(postprocess=lambda x: x)
+    fake = types.SimpleNamespace(**parts, classes=3, output=keep)
+    state = TrainState(jnp.int32(0), {}, {}, {}, {})
+    grid = sampling.mix_grid(fake, state, 2, 3, seed=0)[..., 0, 0]
+    w = styles(state, sampling.sample_keys(0, 0, 5), (jnp.arange(5) % 3,), 1.0)[:, 0, 0]
+    assert grid.shape == (3, 4, 4)
+    assert_allclose(grid[1:, 0], np.repeat(w[:2, None], 4, 1))
+    assert_allclose(grid[0, 1:], np.repeat(w[2:, None], 4, 1))
+    assert_allclose(grid[0, 0], 1.0)
+    mixed = lambda first: np.where(np.arange(4) < first, w[:2, None, None], w[None, 2:, None])
+    assert_allclose(grid[1:, 1:], mixed(2))
+    options = NoiseOptions(mix=3)
+    assert_allclose(sampling.mix_grid(fake, state, 2, 3, seed=0, options=options)[1:, 1:, ..., 0, 0], mixed(3))
+
+
+def test_with_conditional_both_networks_have_labels():
+    entry = registry.get("stylegan2/digits")
+    config = dataclasses.replace(entry.config, conditional=True, batch_size=8, **entry.test_settings)
+    conditional = entry.build(config)
+    assert conditional.classes == 10
+    state = jax.eval_shape(lambda: init_state(conditional.game, jax.random.key(0)))
+    batch = {"real": jnp.zeros([8, 8, 8, 1]), "label": jnp.arange(8), "index": jnp.arange(8)}
+    for phase in conditional.game.phases:
+        loss, _ = jax.eval_shape(lambda state, phase=phase: phase.loss(state, batch, jax.random.key(0)), state)
+        assert loss.shape == ()
+    assert state.params["generator"]["mapping"]["Dense_0"]["kernel"].shape == (10, config.styles)
+    sources = jax.eval_shape(lambda: (jax.random.split(jax.random.key(0), 8), jnp.arange(8)))
+    assert jax.eval_shape(conditional.mix, state, sources, sources).shape == (8, 8, 8, 1)
+
+
+def test_width_batch_and_gamma_follow_from_the_size_and_the_memory(monkeypatch):
+    own = lambda **settings: experiment.OwnConfig(**settings).resolved()
+    monkeypatch.setattr(memory, "device_memory", lambda device: 10**12)
+    monkeypatch.setattr(jax, "device_count", lambda: 1)
+    chosen = {size: own(size=size) for size in (64, 256, 1024)}
+    assert {size: (c.width, c.batch_size) for size, c in chosen.items()} == {
+        64: (256, 32),
+        256: (64, 16),
+        1024: (32, 4),
+    }
+    assert_allclose(chosen[256].gamma, 0.8192)
+    monkeypatch.setattr(memory, "device_memory", lambda device: 10 * experiment.bytes_per_example(chosen[256]))
+    with pytest.warns(UserWarning, match="batches of 8 images in place of the authors' 16"):
+        assert own(size=256).batch_size == 8
+    assert own(size=256, batch_size=16) == chosen[256]
+
+
 def test_an_image_depends_on_its_own_key_alone(example):
     (z, labels, keys), _, variables, _ = example
     images = jax.jit(lambda z, labels, keys: G.apply(variables, z, labels, keys, train=False))
@@ -136,9 +193,11 @@ def test_an_image_depends_on_its_own_key_alone(example):
 def test_networks_agree_with_a_statement_in_pytorch(example):
     """Images, logits, their gradients, and second derivatives through R1 and path lengths."""
     torch = pytest.importorskip("torch")
+    from benchmarks.peer import stylegan2 as peer
+
     (z, labels, keys), images, g_variables, d_variables = example
     noise = stylegan2.Synthesis(2, WIDTHS, 4).draw_noise(keys)
-    y = prng.normal(keys, 8, 8, 2)
+    y = prng.normal(keys, 7, 7, 2)
     ws = G.apply(g_variables, z, labels, keys, train=False, method="styles")
 
     def path(params, ws):
@@ -149,124 +208,32 @@ def test_networks_agree_with_a_statement_in_pytorch(example):
         critic = lambda x: D.apply({"params": params}, x, labels)
         return penalties.r1(critic, images, images, None), critic(images)
 
-    tree = lambda variables: jax.tree.map(lambda x: torch.tensor(np.asarray(x), dtype=torch.float64), variables)
-    for ours, reference, params, inputs in (
-        (path, TorchGenerator(torch, noise, y), g_variables["params"], ws),
-        (r1, TorchDiscriminator(torch, labels), d_variables["params"], images),
+    double = lambda x: torch.tensor(np.asarray(x, np.float64))
+    t_noise, t_y, t_labels = [double(n) for n in noise], double(y).movedim(-1, 1), torch.tensor(np.int64(labels))
+    t_g = peer.Generator(z.shape[1], 2, 3, peer.Synthesis(2, WIDTHS, 4, 7, 7, grouped=True)).double()
+    t_d = peer.Discriminator(2, WIDTHS[::-1], 4, group=2, classes=3).double()
+
+    def t_path(ws):
+        images = t_g.synthesis(ws, t_noise)
+        return peer.path_lengths(images, ws, t_y).mean(), images.movedim(1, -1)
+
+    def t_r1(images):
+        critic = lambda x: t_d(x.movedim(-1, 1), t_labels)
+        return peer.r1(critic, images), critic(images)
+
+    for ours, theirs, module, variables, inputs in (
+        (path, t_path, t_g, g_variables, ws),
+        (r1, t_r1, t_d, d_variables, images),
     ):
-        (value, out), grads = jax.jit(jax.value_and_grad(ours, (0, 1), has_aux=True))(params, inputs)
-        t_params = jax.tree.map(lambda x: x.requires_grad_(), tree(params))
-        t_inputs = tree(inputs).requires_grad_()
-        t_value, t_out = reference(t_params, t_inputs)
+        params = variables["params"]
+        module.load_state_dict({name: x.double() for name, x in peer.to_state(params).items()})
+        (value, out), grads = jax.jit(jax.value_and_grad(ours, has_aux=True))(params, inputs)
+        t_value, t_out = theirs(double(inputs).requires_grad_())
         assert_allclose(out, t_out.detach(), rtol=1e-4, atol=1e-4)
         assert_allclose(value, t_value.detach(), rtol=1e-4)
-        leaves = [t_inputs, *jax.tree.leaves(t_params)]
-        t_grads = torch.autograd.grad(t_value, leaves, allow_unused=True)
-        for grad, t_grad in zip([grads[1], *jax.tree.leaves(grads[0])], t_grads, strict=True):
-            expected = np.zeros(grad.shape) if t_grad is None else t_grad.numpy()
-            assert_allclose(grad, expected, rtol=1e-3, atol=1e-4 * max(1.0, np.abs(expected).max()))
-
-
-class TorchNetwork:
-    """Layers of StyleGAN2 in PyTorch, on images [B, C, H, W], with grouped convolutions of modulated kernels."""
-
-    def __init__(self, torch):
-        self.torch, self.F = torch, torch.nn.functional
-        self.filter = torch.tensor(np.outer(BINOMIAL, BINOMIAL))
-
-    def activate(self, x):
-        return math.sqrt(2) * self.F.leaky_relu(x, 0.2)
-
-    def dense(self, p, x):
-        return x @ p["kernel"] / math.sqrt(len(p["kernel"])) + p["bias"]
-
-    def blur(self, x, pad, stride=1):
-        x = self.F.pad(x, (pad[0], pad[1], pad[0], pad[1]))
-        kernel = self.filter.repeat(x.shape[1], 1, 1, 1)
-        return self.F.conv2d(x, kernel, stride=stride, groups=x.shape[1])
-
-    def upsample(self, x):
-        with_zeros = self.torch.zeros(*x.shape[:2], 2 * x.shape[2], 2 * x.shape[3], dtype=x.dtype)
-        with_zeros[:, :, ::2, ::2] = x
-        return 4.0 * self.blur(with_zeros, (2, 1))
-
-
-class TorchGenerator(TorchNetwork):
-    def __init__(self, torch, noise, y):
-        super().__init__(torch)
-        self.noise, self.y = ([torch.tensor(np.asarray(n)).double() for n in noise], torch.tensor(np.asarray(y)))
-
-    def modulated(self, p, x, w, demodulate=True, up=False):
-        b, i, h, _ = x.shape
-        style = self.dense(p["Dense_0"], w)
-        kernel = p["kernel"].permute(3, 2, 0, 1)[None] * style[:, None, :, None, None]
-        if not demodulate:
-            kernel = kernel / math.sqrt(i)
-        else:
-            kernel = kernel / ((kernel**2).sum((2, 3, 4), keepdim=True) + 1e-8).sqrt()
-        x, o, side = x.reshape(1, b * i, h, h), kernel.shape[1], kernel.shape[-1]
-        if not up:
-            return self.F.conv2d(x, kernel.reshape(b * o, i, side, side), padding=side // 2, groups=b).reshape(
-                b, o, h, h
-            )
-        kernel = kernel.flip(3, 4).transpose(1, 2).reshape(b * i, o, side, side)
-        x = self.F.conv_transpose2d(x, kernel, stride=2, groups=b)
-        return 4.0 * self.blur(x.reshape(b, o, 2 * h + 1, 2 * h + 1), (1, 1))
-
-    def layer(self, p, x, w, noise, up=False):
-        x = self.modulated(p, x, w, up=up) + noise[:, None] * p["noise_strength"]
-        return self.activate(x + p["bias"][:, None, None])
-
-    def synthesise(self, params, ws):
-        p = params["synthesis"]
-        x = p["constant"].permute(2, 0, 1)[None].repeat(len(ws), 1, 1, 1)
-        to_image = lambda name, x, w: self.modulated(p[name], x, w, False) + p[name]["bias"][:, None, None]
-        x = self.layer(p["StyledConv_0"], x, ws[:, 0], self.noise[0])
-        image = to_image("ToImage_0", x, ws[:, 1])
-        x = self.layer(p["StyledConv_1"], x, ws[:, 1], self.noise[1], up=True)
-        x = self.layer(p["StyledConv_2"], x, ws[:, 2], self.noise[2])
-        return (self.upsample(image) + to_image("ToImage_1", x, ws[:, 3])).permute(0, 2, 3, 1)
-
-    def __call__(self, params, ws):
-        images = self.synthesise(params, ws)
-        loss = (images * self.y).sum() / 8
-        (grads,) = self.torch.autograd.grad(loss, ws, create_graph=True)
-        return (grads**2).sum(2).mean(1).sqrt().mean(), images
-
-
-class TorchDiscriminator(TorchNetwork):
-    def __init__(self, torch, labels):
-        super().__init__(torch)
-        self.labels = torch.tensor(np.asarray(labels)).long()
-
-    def conv(self, p, x, stride=1, padding=None):
-        side, _, i, _ = p["kernel"].shape
-        kernel = p["kernel"].permute(3, 2, 0, 1) / math.sqrt(i * side**2)
-        return self.F.conv2d(x, kernel, p.get("bias"), stride, side // 2 if padding is None else padding)
-
-    def normalise(self, x):
-        return x / ((x**2).mean(1, keepdim=True) + 1e-8).sqrt()
-
-    def embed(self, p):
-        w = self.normalise(self.dense(p["Dense_0"], self.F.one_hot(self.labels, 3).double()))
-        for n in range(1, 9):
-            layer = p[f"Dense_{n}"]
-            w = self.activate(0.01 * (w @ layer["kernel"] / math.sqrt(w.shape[1]) + layer["bias"]))
-        return w
-
-    def logits(self, p, x):
-        x = self.activate(self.conv(p["Conv_0"], x.permute(0, 3, 1, 2)))
-        inner = self.blur(self.activate(self.conv(p["Conv_1"], x)), (2, 2))
-        inner = self.activate(self.conv(p["Conv_2"], inner, stride=2, padding=0))
-        x = (inner + self.conv(p["Conv_3"], self.blur(x, (1, 1), 2))) / math.sqrt(2)
-        groups = x.permute(0, 2, 3, 1).reshape(2, 2, -1)
-        std = (groups.var(1, unbiased=False) + 1e-8).sqrt().mean(1).repeat_interleave(2)
-        x = self.torch.cat([x, std[:, None, None, None].expand(-1, 1, 4, 4)], 1)
-        x = self.activate(self.conv(p["Conv_4"], x)).permute(0, 2, 3, 1).reshape(len(x), -1)
-        x = self.dense(p["Dense_1"], self.activate(self.dense(p["Dense_0"], x)))
-        return (x * self.embed(p["Mapping_0"])).sum(1) / math.sqrt(x.shape[1])
-
-    def __call__(self, params, x):
-        logits = self.logits(params, x)
-        (grads,) = self.torch.autograd.grad(logits.sum(), x, create_graph=True)
-        return 0.5 * (grads**2).sum((1, 2, 3)).mean(), logits
+        named = dict(module.named_parameters())
+        t_grads = torch.autograd.grad(t_value, list(named.values()), materialize_grads=True)
+        expected = peer.to_state(grads)
+        for name, t_grad in zip(named, t_grads, strict=True):
+            assert_allclose(expected[name], t_grad, rtol=1e-3, atol=1e-4 * max(1.0, t_grad.abs().max()))
+    assert_allclose(t_g.styles(double(z), t_labels).detach(), ws, rtol=1e-4, atol=1e-5)

@@ -1,4 +1,4 @@
-"""The games of `benchmarks.media` in plain PyTorch: MoCoGAN, WaveGAN and SeqGAN.
+"""Games of `benchmarks.media` in plain PyTorch: MoCoGAN, WaveGAN and SeqGAN. StyleGAN2 has a file of its own.
 
 A peer has a module for each network and an optimizer for each phase. Its losses take all noise as arguments.
 """
@@ -7,6 +7,7 @@ import abc
 import itertools
 import math
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -29,11 +30,15 @@ class MediaPeer(abc.ABC):
         networks: Modules by the names of our networks.
         optimizers: The optimizer of each phase, by the phase's name, in the order of the phases.
         trained: The network that each phase trains.
+        every: Steps between updates of a phase, 1 by default.
+        steps_taken: Steps taken.
     """
 
     networks: dict[str, nn.Module]
     optimizers: dict[str, torch.optim.Optimizer]
     trained: Mapping[str, str]
+    every: Mapping[str, int] = MappingProxyType({})
+    steps_taken: int = 0
 
     @abc.abstractmethod
     def convert(self, network: str, params: Any) -> dict[str, Tensor]:
@@ -57,11 +62,15 @@ class MediaPeer(abc.ABC):
         """Returns the loss of a phase, and its gradients in the parameters that the phase trains, by name."""
         params = {n: p for n, p in self.networks[self.trained[phase]].named_parameters() if p.requires_grad}
         loss = self.loss(phase, real, noise)
-        return loss.detach(), dict(zip(params, torch.autograd.grad(loss, list(params.values())), strict=True))
+        gradients = torch.autograd.grad(loss, list(params.values()), materialize_grads=True)
+        return loss.detach(), dict(zip(params, gradients, strict=True))
 
     def step(self, real: Tensor) -> None:
-        """Takes one training step: each phase once."""
-        for phase, optimizer in self.optimizers.items():
+        """Takes one training step: each phase that is due once."""
+        due = [phase for phase in self.optimizers if self.steps_taken % self.every.get(phase, 1) == 0]
+        self.steps_taken += 1
+        for phase in due:
+            optimizer = self.optimizers[phase]
             module = self.networks[self.trained[phase]]
             _, gradients = self.gradients(phase, real, self.draw(phase))
             for name, p in module.named_parameters():

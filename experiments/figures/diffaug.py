@@ -81,6 +81,49 @@ def grey_share(images: np.ndarray) -> float:
     return binary_opening(np.abs(images) <= GREY, np.ones([1, SIDE, SIDE])).mean().item()
 
 
+_cutout = jax.jit(lambda images: augment.cutout(images, jax.random.key(1)))
+
+
+def _measure_fig5(runs: Runs) -> Numbers:
+    real = np.float32(digits().images) / 127.5 - 1
+    cut = np.asarray(_cutout(real))
+    evaluate = make_evaluator(("fd",), lambda split: digits())
+    grey = {"digits": grey_share(real[..., 0]), "cutout": grey_share(cut[..., 0])}
+    numbers: dict[str, Any] = {"grey": grey, "digits": digits().images[:36], "cut": (cut[:36] + 1) / 2}
+    for name, (run,) in runs.items():
+        values: dict[str, list[float]] = {key: [] for key in ("leak", "distance", "caught", "caught_cut")}
+        for member in range(run.config.seeds):
+            samples = run.sample(N, member=member)
+            fake = np.float32(samples) / 127.5 - 1
+            D = run.network("discriminator", member)
+            leak = (grey_share(fake[..., 0]) - grey["digits"]) / (grey["cutout"] - grey["digits"])
+            values["leak"].append(leak)
+            values["distance"].append(evaluate(samples).values["fd_digits"])
+            values["caught"].append((D(fake) < 0).mean().item())
+            values["caught_cut"].append((D(_cutout(fake)) < 0).mean().item())
+        numbers[f"{name} samples"] = run.sample(36)
+        numbers |= {f"{name} {key}": summarise_seeds(by_seed) for key, by_seed in values.items()}
+        numbers[f"{name} gap"] = summarise_seeds(np.subtract(values["caught_cut"], values["caught"]))
+    distance = {name: numbers[f"{name} distance"]["median"] for name in METHODS}
+    return numbers | {f"distance over {name}": distance["both"] / distance[name] for name in ("reals", "d_only")}
+
+
+def _plot_fig5(numbers: Numbers) -> Any:
+    fig, (axes,) = plots.subplots(1, 4, height=2.35)
+    panels = {"data": numbers["digits"]} | {label: numbers[f"{name} samples"] for name, label in METHODS.items()}
+    for ax, (title, images) in zip(axes, panels.items(), strict=True):
+        tiles = np.pad(images[..., 0], [(0, 0), (0, 1), (0, 1)], constant_values=255)
+        ax.imshow(tiles.reshape(6, 6, 9, 9).swapaxes(1, 2).reshape(54, 54), cmap="gray", interpolation="nearest")
+        ax.set(title=title, xticks=[], yticks=[])
+        ax.spines[:].set_visible(False)
+    axes[0].set_xlabel("Fréchet distance\ncutout in samples\nD rejects G(z)\nD rejects T(G(z))", fontsize=7)
+    for ax, name in zip(axes[1:], METHODS, strict=True):
+        median = lambda key, name=name: numbers[f"{name} {key}"]["median"]
+        lines = f"{median('distance'):.1f}", *(f"{median(key):.0%}" for key in ("leak", "caught", "caught_cut"))
+        ax.set_xlabel("\n".join(lines), fontsize=7)
+    return fig
+
+
 @figures.register(
     "diffaug/fig5",
     paper=PAPER,
@@ -90,62 +133,13 @@ def grey_share(images: np.ndarray) -> float:
 )
 def fig5() -> Figure:
     """Three seeds. Accuracies of D are shares of reals with positive and of fakes with negative logits."""
-    cutout = jax.jit(lambda images: augment.cutout(images, jax.random.key(1)))
-
-    def measure(runs: Runs) -> Numbers:
-        real = np.float32(digits().images) / 127.5 - 1
-        cut = np.asarray(cutout(real))
-        evaluate = make_evaluator(("fd",), lambda split: digits())
-        grey = {"digits": grey_share(real[..., 0]), "cutout": grey_share(cut[..., 0])}
-        numbers: dict[str, Any] = {"grey": grey, "digits": digits().images[:36], "cut": (cut[:36] + 1) / 2}
-        leaks = lambda images: (grey_share(images[..., 0]) - grey["digits"]) / (grey["cutout"] - grey["digits"])
-        for name, (run,) in runs.items():
-            leak, distance, caught, caught_cut = [], [], [], []
-            for member in range(run.config.seeds):
-                samples = run.sample(N, member=member)
-                fake = np.float32(samples) / 127.5 - 1
-                D = run.network("discriminator", member)
-                leak.append(leaks(fake))
-                distance.append(evaluate(samples).values["fd_digits"])
-                caught.append((D(fake) < 0).mean().item())
-                caught_cut.append((D(cutout(fake)) < 0).mean().item())
-                if member == 0:
-                    numbers[f"{name} samples"] = samples[:36]
-            numbers |= {
-                f"{name} leak": summarise_seeds(leak),
-                f"{name} distance": summarise_seeds(distance),
-                f"{name} caught": summarise_seeds(caught),
-                f"{name} caught_cut": summarise_seeds(caught_cut),
-                f"{name} gap": summarise_seeds(np.subtract(caught_cut, caught)),
-            }
-        for name in ("reals", "d_only"):
-            numbers[f"distance over {name}"] = (
-                numbers["both distance"]["median"] / numbers[f"{name} distance"]["median"]
-            )
-        return numbers
-
-    def plot(numbers: Numbers) -> Any:
-        fig, (axes,) = plots.subplots(1, 4, height=2.35)
-        panels = {"data": numbers["digits"]} | {label: numbers[f"{name} samples"] for name, label in METHODS.items()}
-        for ax, (title, images) in zip(axes, panels.items(), strict=True):
-            tiles = np.pad(images[..., 0], [(0, 0), (0, 1), (0, 1)], constant_values=255)
-            ax.imshow(tiles.reshape(6, 6, 9, 9).swapaxes(1, 2).reshape(54, 54), cmap="gray", interpolation="nearest")
-            ax.set(title=title, xticks=[], yticks=[])
-            ax.spines[:].set_visible(False)
-        axes[0].set_xlabel("Fréchet distance\ncutout in samples\nD rejects G(z)\nD rejects T(G(z))", fontsize=7)
-        for ax, name in zip(axes[1:], METHODS, strict=True):
-            median = lambda key, name=name: numbers[f"{name} {key}"]["median"]
-            lines = f"{median('distance'):.1f}", *(f"{median(key):.0%}" for key in ("leak", "caught", "caught_cut"))
-            ax.set_xlabel("\n".join(lines), fontsize=7)
-        return fig
-
     settings = DIGITS_MLP.defaults | {"g_lr": 2e-4, "d_lr": 2e-4}
     entry = lambda name: Entry(f"cutout_{name}/digits", gan.Config(**settings), BUILDS[name])
     median = f"median of {SEEDS} seeds"
     share = "grey of cutout in the samples, relative to that in augmented digits"
     return Figure(
-        measure=measure,
-        plot=plot,
+        measure=_measure_fig5,
+        plot=_plot_fig5,
         runs={name: run_spec(entry(name), STEPS, seeds=SEEDS) for name in METHODS},
         claims=(
             Claim(f"reals only: {share}, {median}", "reals leak", least=0.5),

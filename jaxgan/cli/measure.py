@@ -2,6 +2,7 @@
 
 import dataclasses
 import errno
+import functools
 import json
 import os
 import sys
@@ -16,7 +17,7 @@ from jaxgan.cli.train import from_setting_fields, setting_fields, use_data_dir
 from jaxgan.errors import SystemFailure, UserError
 from jaxgan.io import atomic
 from jaxgan.render import pictures
-from jaxgan.render.outputs import Lines, Samples, Videos
+from jaxgan.render.outputs import Images, Lines, Samples, Videos
 from jaxgan.runs.run import Run, load, read_config
 from jaxgan.settings import setting
 from jaxgan.training.sampling import EvaluationSettings, SampleSettings
@@ -121,6 +122,7 @@ class Sample(SampleSettings):
     workdir: tyro.conf.Positional[Path]
     classes: tuple[int, ...] = setting((), "classes to draw from, in turn; all by default", low=0)
     interpolate: int | None = None  # frames from each sample to the next, as videos; only for images
+    mix_grid: tuple[int, int] | None = None  # rows and columns of a grid that mixes styles, in place of --n; StyleGAN
     out: Path | None = None  # .npz, .png, .gif, .webp, .wav, .txt as the samples allow; in WORKDIR, or text is printed
     truncate: float | None = None  # draw entries of normal latents again that are beyond this number
     psi: float | None = None  # multiply latents by this number below 1, which moves them towards their mean
@@ -134,6 +136,8 @@ class Sample(SampleSettings):
         """Writes the samples, or prints them; `options` are those of the experiment."""
         entry, config = read_config(self.workdir)
         output = Videos() if self.interpolate else entry.make(config).output
+        if self.mix_grid is not None:
+            output = Images(functools.partial(pictures.grid, columns=1 + self.mix_grid[1]))
         if self.out is None and isinstance(output, Lines):
             run = load(self.workdir)
             print("\n".join(output.lines(self._draw(run, options))))
@@ -150,7 +154,12 @@ class Sample(SampleSettings):
             output.write(samples, out)
         except OSError as error:
             raise SystemFailure(f"cannot write {out}: {error.strerror}") from error
-        print(f"{out}: {self.n} samples of {run.entry.name} at step {run.step}")
+        print(f"{out}: {self._count} samples of {run.entry.name} at step {run.step}")
+
+    @property
+    def _count(self) -> int:
+        """The number of samples that are drawn."""
+        return sum(self.mix_grid) if self.mix_grid else self.n
 
     def _draw(self, run: Run, options: dict[str, Any]) -> Samples:
         from jaxgan.runs import refine
@@ -162,11 +171,12 @@ class Sample(SampleSettings):
             "--accept": self.accept,
             "--langevin": self.langevin or None,
             "--interpolate": self.interpolate,
+            "--mix-grid": self.mix_grid,
             "--backward": self.backward or None,
         }
         if len(given := [flag for flag, value in chosen.items() if value is not None]) > 1:
             raise UserError(f"{' and '.join(given)} cannot be combined; use one of them")
-        labels = [self.classes[i % len(self.classes)] for i in range(self.n)] if self.classes else None
+        labels = [self.classes[i % len(self.classes)] for i in range(self._count)] if self.classes else None
         where = {"seed": self.seed, "member": self.member, "labels": labels}
         if self.truncate is not None:
             return refine.sample_truncated(run, self.n, self.truncate, **where)
@@ -180,6 +190,9 @@ class Sample(SampleSettings):
             return refine.sample_langevin(run, self.n, self.langevin, **where)
         if self.interpolate is not None:
             return run.interpolate(self.n, self.interpolate, **where, **options)
+        if self.mix_grid is not None:
+            images = run.mix_grid(*self.mix_grid, **where, **options)
+            return images.reshape(-1, *images.shape[2:])
         return run.sample(self.n, self.seed, self.member, labels, backward=self.backward, **options)
 
 

@@ -1,7 +1,8 @@
 """StyleGAN2's networks (Karras et al. 2020, arXiv 1912.04958), in the form of StyleGAN2-ADA (arXiv 2006.06676).
 
 Learning rates are equalised: weights are drawn from N(0, 1) and scaled where they are used. A leaky ReLU is followed by
-a factor √2, which keeps the second moment. Images have a side of `base` times a power of two.
+a factor √2, which keeps the second moment. Feature maps have sides of `base` times a power of two. Images of another
+size are cropped from the next larger one by the generator, and padded to it by the discriminator.
 """
 
 import functools
@@ -152,6 +153,7 @@ class Synthesis(nn.Module):
     channels: int
     widths: tuple[int, ...]  # channels at each resolution, beginning with the smallest
     base: int = 4  # side of the smallest feature map in pixels
+    size: int | None = None  # side of images, cropped from the largest feature maps; by default the side of these
 
     @nn.compact
     def __call__(self, ws: Array, keys: Array) -> Array:
@@ -165,7 +167,8 @@ class Synthesis(nn.Module):
             x = StyledConv(width)(x, ws[:, 2 * n], noise[2 * n])
             out = ToImage(self.channels)(x, ws[:, 2 * n + 1])
             image = out if image is None else upsample(image) + out
-        return image
+        margin = 0 if self.size is None else (image.shape[1] - self.size) // 2
+        return image[:, margin:, margin:][:, : self.size, : self.size]
 
     def draw_noise(self, keys: Array) -> list[Array]:
         """Returns noise [B, H, W] from N(0, 1) for each convolution, all from one draw, which compiles sooner."""
@@ -190,11 +193,12 @@ class Generator(nn.Module):
     depth: int = 8  # layers of the mapping network
     classes: int = 0
     mixing: float = 0.9
+    size: int | None = None  # side of images, cropped from the largest feature maps; by default the side of these
 
     def setup(self) -> None:
         """Makes the two parts."""
         self.mapping = Mapping(self.features, self.depth, self.classes)
-        self.synthesis = Synthesis(self.channels, self.widths, self.base)
+        self.synthesis = Synthesis(self.channels, self.widths, self.base, self.size)
 
     @property
     def num_layers(self) -> int:
@@ -235,10 +239,15 @@ class Discriminator(nn.Module):
     residual: bool = True  # whether blocks have residual connections
     group: int = 4  # examples in a group of the minibatch standard deviation
     classes: int = 0
+    base: int | None = None  # side of the smallest feature map, for images that are padded to `base` times 2^n
 
     @nn.compact
     def __call__(self, x: Array, labels: Array | None = None, train: bool = True) -> Array:
         conv = functools.partial(linear, Conv)
+        if self.base is not None:
+            missing = (self.base << (len(self.widths) - 1)) - x.shape[1]
+            pad = (missing // 2, missing - missing // 2)
+            x = jnp.pad(x, ((0, 0), pad, pad, (0, 0)), mode="edge")
         x = activate(conv(self.widths[0], (1, 1))(x))
         for width, next_width in zip(self.widths, self.widths[1:], strict=False):
             inner = activate(conv(width, (3, 3))(x))
@@ -261,7 +270,8 @@ class Discriminator(nn.Module):
 def widths_by_size(size: int, base: int, width: int, max_width: int) -> tuple[int, ...]:
     """Returns the channels at each resolution, beginning with the smallest: `width` at the full size.
 
-    Each halving of the size doubles the channels, up to `max_width`.
+    Each halving of the size doubles the channels, up to `max_width`. The full size is the smallest of `base`, 2 `base`,
+    4 `base` and so on that is not below `size`.
     """
-    halvings = range((size // base).bit_length())
+    halvings = range(1 + max(0, math.ceil(math.log2(size / base))))
     return tuple(min(width << n, max_width) for n in reversed(halvings))

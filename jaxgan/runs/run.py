@@ -122,6 +122,33 @@ class Run:
         state, options = self.seed_states[member], self._sample_options(options)
         return sampling.interpolate(self.experiment, state, n, frames, seed, labels, options)
 
+    def mix_grid(
+        self,
+        rows: int,
+        columns: int,
+        seed: int = 0,
+        member: int = 0,
+        labels: Sequence[int] | None = None,
+        **options: Any,
+    ) -> np.ndarray:
+        """Returns images uint8 [1 + rows, 1 + columns, H, W, C] that mix the styles of samples (Karras et al. 2019).
+
+        The image in row i and column j has the coarse features of the first image of row i and the fine ones of the
+        first image of column j. These are samples 0, ..., rows + columns - 1, first the rows. The corner is white.
+
+        Arguments are those of `sample`; the option `mix` is the first layer with the styles of the column, by default
+        the middle one.
+
+        Raises UserError for a value out of range, an unknown option, or a generator without styles.
+        """
+        if self.experiment.mix is None:
+            raise UserError(f"{self.entry.name} cannot mix styles; its generator has none")
+        if min(rows, columns) < 1:
+            raise UserError(f"cannot mix styles in {rows} rows and {columns} columns; use 1 or more")
+        self._check_request(rows + columns, seed, member, labels)
+        state, options = self.seed_states[member], self._sample_options(options)
+        return sampling.mix_grid(self.experiment, state, rows, columns, seed, labels, options)
+
     def _check_request(self, n: int, seed: int, member: int, labels: Sequence[int] | None) -> None:
         check_values(sampling.SampleSettings, n=n, seed=seed, member=member)
         self._check_member(member)
@@ -295,6 +322,7 @@ def train_entry(
     from jaxgan.training.devices import Devices
     from jaxgan.training.trainer import train  # Importing Orbax takes a second.
 
+    config = config.resolved()
     devices = devices if isinstance(devices, Devices) else Devices.all(devices)
     workdir = Path(workdir or default_workdir(entry.name))
     start = None

@@ -47,6 +47,10 @@ class Config(Settings):
                 nearest = " or ".join(str(n) for n in (below, below + self.log_every) if n)
                 raise UserError(f"{name} {period} must be a multiple of log_every {self.log_every}; use {nearest}")
 
+    def resolved(self) -> "Config":
+        """Returns the settings of a new run: those that depend on the machine, where they are None, are chosen."""
+        return self
+
 
 PERIOD_FIELDS = ("sample_every", "evaluate_every", "save_every")
 RESUMABLE_FIELDS = ("steps", "log_every", *PERIOD_FIELDS)  # A resumed run may change these: training does not.
@@ -111,6 +115,9 @@ class Experiment:
         data: split name -> the real images that samples are compared with, if there are any.
         interpolate: Pure function (state, keys [N], other keys [N], t, *labels [N], **options) -> samples [N, ...] at
             the fraction t of the way between the latents of the two keys, or None.
+        mix: Pure function (state, sources, style sources, **options) -> samples [N, ...] with the coarse features of
+            one sample and the fine ones of another, or None. Sources are sequences of keys [N] and, if there are
+            classes, labels [N].
         sample_options: None, or a frozen dataclass of `setting` fields with the default options of `sample`, such as a
             truncation, or which of several generators to use.
         latent: example keys -> the input of the network "generator" from which `sample` draws, if that is what it does.
@@ -127,5 +134,6 @@ class Experiment:
     backward: "Experiment | None" = None
     data: Callable[[str], ImageData] | None = None
     interpolate: Callable[..., Array] | None = None
+    mix: Callable[..., Array] | None = None
     sample_options: Any = None
     latent: Callable[[Array], Array] | None = None

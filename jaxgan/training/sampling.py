@@ -128,6 +128,46 @@ def interpolate(
     return np.stack([experiment.output.postprocess(step) for step in steps], 1)
 
 
+def mix_grid(
+    experiment: Experiment,
+    state: TrainState,
+    rows: int,
+    columns: int,
+    seed: int,
+    labels: Sequence[int] | None = None,
+    options: Any = None,
+) -> np.ndarray:
+    """Returns images [1 + rows, 1 + columns, ...], each with the styles of the first one in its row and its column.
+
+    The first column has samples 0, ..., rows - 1 and the first row the next ones. The corner is white. The arguments
+    are those of `make_sampler`, with labels for rows + columns samples.
+    """
+    options = options or experiment.sample_options
+    option_values = {f.name: getattr(options, f.name) for f in dataclasses.fields(options)}
+
+    @jax.jit
+    def mix_chunk(state: TrainState, seed: Array, indices: Array, *labels: Array) -> Array:
+        keys = lambda index: prng.example_keys(jax.random.key(seed), index)
+        sources = [(keys(index), *(label[index] for label in labels)) for index in indices]
+        return experiment.mix(state.with_ema(), *sources, **option_values)
+
+    row, column = np.mgrid[: 1 + rows, : 1 + columns].reshape(2, -1)
+    content = np.where(row > 0, row - 1, rows + column - 1)
+    style = np.where(column > 0, rows + column - 1, content)
+    indices = np.int32([content, style])
+    indices[:, 0] = 0  # the corner
+    all_labels = np.int32(labels) if labels is not None else cyclic_labels(experiment, rows + columns)
+    given = [all_labels] if experiment.classes else []
+    chunks = []
+    for start in range(0, indices.shape[1], CHUNK):
+        chunk = _fill(indices[:, start : start + CHUNK].T, CHUNK).T
+        chunks.append(jax.device_get(mix_chunk(state, np.uint32(seed), chunk, *given)))
+    images = np.concatenate(chunks)[: len(row)]
+    images[0] = 1.0
+    images = experiment.output.postprocess(images)
+    return images.reshape(1 + rows, 1 + columns, *images.shape[1:])
+
+
 @functools.lru_cache(8)
 def make_translator(experiment: Experiment) -> Callable[[TrainState, np.ndarray, int], np.ndarray]:
     """Returns `translate(state, images, seed) -> images`, uint8, for images [N, H, W, C] of any admissible size.
