@@ -5,6 +5,7 @@ are noise, because their content does not change the time.
 """
 
 import dataclasses
+import importlib
 import importlib.util
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -39,7 +40,7 @@ class Comparison(NamedTuple):
         name: Its name on the command line and in rows.
         experiment: Its registered name.
         settings: Changed settings, with which each step updates every player.
-        peer: Name of a class of `benchmarks.peer.media`.
+        peer: Module of `benchmarks.peer` and name of a class, a `MediaPeer`.
         noise: (config, phase, key, index) -> what the phase draws, by the names that the peer's loss knows.
         real: (config, state, index) -> the examples that the peer receives, if the experiment has its own source.
         warm_up: Steps of earlier phases.
@@ -48,7 +49,7 @@ class Comparison(NamedTuple):
     name: str
     experiment: str
     settings: Mapping[str, Any]
-    peer: str
+    peer: tuple[str, str]
     noise: Callable[[Config, str, Array, Array], Noise]
     real: Callable[[Config, TrainState, Array], Array] | None = None
     warm_up: int = 0
@@ -65,6 +66,11 @@ class Comparison(NamedTuple):
         noise = np.random.default_rng(0).integers(0, 256, (EXAMPLES, *shape), np.uint8)
         return config, experiment, sources.arrays(lambda: {"real": noise}, config.batch_size)
 
+    def peer_class(self) -> type:
+        """Returns the class of the statement in PyTorch. Needs torch."""
+        module, name = self.peer
+        return getattr(importlib.import_module(f"benchmarks.peer.{module}"), name)
+
     def examples(self, config: Config, source: Source, state: TrainState, index: Array) -> tuple[Batch, Array]:
         """Returns a batch of ours, and the examples that the peer receives in its place."""
         if self.real is not None:
@@ -75,13 +81,25 @@ class Comparison(NamedTuple):
 
 
 def _mocogan_noise(config: Config, phase: str, key: Array, index: Array) -> Noise:
-    z_keys, frame_keys, real_keys, fake_keys = (prng.example_keys(k, index) for k in jax.random.split(key, 4))
-    frames = () if phase == "d_image" else (config.frames,)
+    z_keys, frame_keys, *noise_keys = (prng.example_keys(k, index) for k in jax.random.split(key, 4))
+    levels = round(np.log2(config.size / 4))
+
+    def layers(name: str, keys: Array, frames: tuple[int, ...] = ()) -> Noise:
+        """Returns the noise before each convolution of a discriminator, of images or of videos."""
+        size = lambda i: (*(n - 3 * i for n in frames), config.size >> i, config.size >> i)
+        channels = [3, *(config.width << i for i in range(levels - 1))]
+        normal = lambda i: prng.normal(prng.fold_in(keys, i), *size(i), channels[i])
+        return {f"{name}_{i}": normal(i) for i in range(levels)}
+
+    image, video = (), (config.frames,)
+    names = ("image_noise", "video_noise") if phase == "g" else ("real_noise", "fake_noise")
+    shapes = {"d_image": (image, image), "d_video": (video, video), "g": (image, video)}[phase]
+    noise = [layers(*arguments) for arguments in zip(names, noise_keys, shapes, strict=True)]
     return {
-        "z": prng.normal_latent(config.content + config.frames * config.motion)(z_keys),
+        "z": prng.normal_latent(config.content + (1 + config.frames) * config.motion)(z_keys),
         "frame": jax.vmap(lambda key: jax.random.randint(key, (), 0, config.frames))(frame_keys),
-        "real_noise": prng.normal(real_keys, *frames, config.size, config.size, 3),
-        "fake_noise": prng.normal(fake_keys, *frames, config.size, config.size, 3),
+        **noise[0],
+        **noise[1],
     }
 
 
@@ -127,13 +145,13 @@ def _oracle_sequences(config: Config, state: TrainState, index: Array) -> Array:
 
 
 COMPARISONS = (
-    Comparison("mocogan", "mocogan/videos", {}, "MoCoGan", _mocogan_noise),
-    Comparison("wavegan", "wavegan/sounds", {"n_critic": 1}, "WaveGan", _wavegan_noise),
+    Comparison("mocogan", "mocogan/videos", {}, ("videos", "MoCoGan"), _mocogan_noise),
+    Comparison("wavegan", "wavegan/sounds", {"n_critic": 1}, ("sounds", "WaveGan"), _wavegan_noise),
     Comparison(
         "seqgan",
         "seqgan/oracle",
         {"mle_steps": 1, "d_steps": 1, "g_every": 1},
-        "SeqGan",
+        ("sequences", "SeqGan"),
         _seqgan_noise,
         _oracle_sequences,
         warm_up=2,
@@ -169,10 +187,8 @@ def _torch_runner(comparison: Comparison, config: Config, experiment: Experiment
     """Returns PyTorch's steps, from our initial parameters, on data in memory."""
     import torch
 
-    from benchmarks.peer import media
-
     state = jax.jit(lambda: init_state(experiment.game, run_key(config)))()
-    peer = getattr(media, comparison.peer)(config, jax.device_get(state.params))
+    peer = comparison.peer_class()(config, jax.device_get(state.params))
     _, examples = comparison.examples(config, source, state, jnp.arange(EXAMPLES, dtype=jnp.int32))
     data = torch.tensor(np.asarray(examples))
     if not data.is_floating_point():
@@ -193,7 +209,6 @@ def check(comparison: Comparison) -> dict[str, float]:
     import torch
 
     from benchmarks.equivalence import TOLERANCE, NotEquivalent
-    from benchmarks.peer import media
 
     config, experiment, source = comparison.build(tiny=True)
     state = jax.jit(lambda: init_state(experiment.game, jax.random.key(0)))()
@@ -209,7 +224,7 @@ def check(comparison: Comparison) -> dict[str, float]:
         state = TrainState(jnp.int32(0), params, buffers, {}, {})
         index = jnp.arange(config.batch_size, dtype=jnp.int32)
         batch, real = comparison.examples(config, source, state, index)
-        peer = getattr(media, comparison.peer)(config, params, torch.float64)
+        peer = comparison.peer_class()(config, params, torch.float64)
         real = torch.tensor(np.asarray(real))
         real = real if real.is_floating_point() else real.long()
         for name in peer.trained:
