@@ -44,7 +44,7 @@ class Comparison(NamedTuple):
         name: Its name on the command line and in rows.
         experiment: Its registered name.
         settings: Changed settings, with which each step updates every player.
-        peer: A module of `benchmarks.peer`, and the name of its class.
+        peer: Module of `benchmarks.peer` and name of a class, a `MediaPeer`.
         noise: (config, phase, key, index) -> what the phase draws, by the names that the peer's loss knows.
         real: (config, state, index) -> the examples that the peer receives, if the experiment has its own source.
         warm_up: Steps of earlier phases.
@@ -73,8 +73,8 @@ class Comparison(NamedTuple):
         noise = np.random.default_rng(0).integers(0, 256, (EXAMPLES, *shape), np.uint8)
         return config, experiment, sources.arrays(lambda: {"real": noise}, config.batch_size)
 
-    def load_peer(self) -> Callable[..., Any]:
-        """Returns the peer's class. Needs torch."""
+    def peer_class(self) -> type:
+        """Returns the class of the statement in PyTorch. Needs torch."""
         module, name = self.peer
         return getattr(importlib.import_module(f"benchmarks.peer.{module}"), name)
 
@@ -88,13 +88,25 @@ class Comparison(NamedTuple):
 
 
 def _mocogan_noise(config: Config, phase: str, key: Array, index: Array) -> Noise:
-    z_keys, frame_keys, real_keys, fake_keys = (prng.example_keys(k, index) for k in jax.random.split(key, 4))
-    frames = () if phase == "d_image" else (config.frames,)
+    z_keys, frame_keys, *noise_keys = (prng.example_keys(k, index) for k in jax.random.split(key, 4))
+    levels = round(np.log2(config.size / 4))
+
+    def layers(name: str, keys: Array, frames: tuple[int, ...] = ()) -> Noise:
+        """Returns the noise before each convolution of a discriminator, of images or of videos."""
+        size = lambda i: (*(n - 3 * i for n in frames), config.size >> i, config.size >> i)
+        channels = [3, *(config.width << i for i in range(levels - 1))]
+        normal = lambda i: prng.normal(prng.fold_in(keys, i), *size(i), channels[i])
+        return {f"{name}_{i}": normal(i) for i in range(levels)}
+
+    image, video = (), (config.frames,)
+    names = ("image_noise", "video_noise") if phase == "g" else ("real_noise", "fake_noise")
+    shapes = {"d_image": (image, image), "d_video": (video, video), "g": (image, video)}[phase]
+    noise = [layers(*arguments) for arguments in zip(names, noise_keys, shapes, strict=True)]
     return {
-        "z": prng.normal_latent(config.content + config.frames * config.motion)(z_keys),
+        "z": prng.normal_latent(config.content + (1 + config.frames) * config.motion)(z_keys),
         "frame": jax.vmap(lambda key: jax.random.randint(key, (), 0, config.frames))(frame_keys),
-        "real_noise": prng.normal(real_keys, *frames, config.size, config.size, 3),
-        "fake_noise": prng.normal(fake_keys, *frames, config.size, config.size, 3),
+        **noise[0],
+        **noise[1],
     }
 
 
@@ -156,8 +168,8 @@ def _oracle_sequences(config: Config, state: TrainState, index: Array) -> Array:
 
 
 COMPARISONS = (
-    Comparison("mocogan", "mocogan/videos", {}, ("media", "MoCoGan"), _mocogan_noise),
-    Comparison("wavegan", "wavegan/sounds", {"n_critic": 1}, ("media", "WaveGan"), _wavegan_noise),
+    Comparison("mocogan", "mocogan/videos", {}, ("videos", "MoCoGan"), _mocogan_noise),
+    Comparison("wavegan", "wavegan/sounds", {"n_critic": 1}, ("sounds", "WaveGan"), _wavegan_noise),
     Comparison(
         "stylegan2",
         "stylegan2/mnist",
@@ -170,7 +182,7 @@ COMPARISONS = (
         "seqgan",
         "seqgan/oracle",
         {"mle_steps": 1, "d_steps": 1, "g_every": 1},
-        ("media", "SeqGan"),
+        ("sequences", "SeqGan"),
         _seqgan_noise,
         _oracle_sequences,
         warm_up=2,
@@ -210,7 +222,7 @@ def _torch_runner(comparison: Comparison, config: Config, experiment: Experiment
     import torch
 
     state = jax.jit(lambda: init_state(experiment.game, run_key(config)))()
-    peer = comparison.load_peer()(config, jax.device_get(state.params))
+    peer = comparison.peer_class()(config, jax.device_get(state.params))
     _, examples = comparison.examples(config, source, state, jnp.arange(EXAMPLES, dtype=jnp.int32))
     data = torch.tensor(np.asarray(examples))
     if not data.is_floating_point():
@@ -246,7 +258,7 @@ def check(comparison: Comparison) -> dict[str, float]:
         state = TrainState(jnp.int32(0), params, buffers, {}, {})
         index = jnp.arange(config.batch_size, dtype=jnp.int32)
         batch, real = comparison.examples(config, source, state, index)
-        peer = comparison.load_peer()(config, params, torch.float64)
+        peer = comparison.peer_class()(config, params, torch.float64)
         real = torch.tensor(np.asarray(real))
         real = real if real.is_floating_point() else real.long()
         for name in peer.trained:

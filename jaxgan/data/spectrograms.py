@@ -38,7 +38,10 @@ def to_images(sounds: Array, bins: int, normalisation: Normalisation) -> Array:
 
 
 def to_sounds(images: Array, normalisation: Normalisation) -> Array:
-    """Returns sounds float32 [N, T] of images float32 [N, bins, frames, 1], with phases found by Griffin & Lim 1984."""
+    """Returns sounds float32 [N, T] of images float32 [N, bins, frames, 1], with phases found by Griffin & Lim 1984.
+
+    A sound that exceeds [-1, 1] is made quieter as a whole: cutting it off would be heard as clicks.
+    """
     mean, std = (jnp.asarray(x)[None, None] for x in normalisation)
     magnitude = jnp.exp(images[..., 0].swapaxes(1, 2) * CLIP * std + mean)
     magnitude = jnp.pad(magnitude, ((0, 0), (0, 0), (0, 1))).astype(jnp.complex64)
@@ -51,7 +54,8 @@ def to_sounds(images: Array, normalisation: Normalisation) -> Array:
     angles = jax.random.uniform(jax.random.key(0), magnitude.shape[1:], maxval=2 * math.pi)
     phases = jnp.broadcast_to(jax.lax.complex(jnp.cos(angles), jnp.sin(angles))[None], magnitude.shape)
     phases = jax.lax.fori_loop(0, ITERATIONS, iterate, phases)
-    return jnp.clip(inverse_stft(magnitude * phases), -1.0, 1.0)
+    sounds = inverse_stft(magnitude * phases)
+    return sounds / jnp.maximum(1.0, jnp.abs(sounds).max(1, keepdims=True))
 
 
 def _window(bins: int) -> Array:

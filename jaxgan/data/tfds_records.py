@@ -44,9 +44,10 @@ class Records:
         names = (self.folder / f"{feature}.labels.txt").read_text().split("\n")
         for label in labels:
             if label not in names:
+                known = ", ".join(filter(None, names))
                 raise UserError(
-                    f"{self.name} has no label {label!r}, only {', '.join(filter(None, names))}; if the archive that "
-                    "it was made from has this label, extract it and give its folder"
+                    f"{self.name} has no label {label!r}, only {known}; if the archive has it, extract the archive and "
+                    "give its folder"
                 )
         return [names.index(label) for label in labels]
 
