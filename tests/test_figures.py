@@ -5,6 +5,7 @@ import inspect
 import json
 import math
 
+import jax
 import numpy as np
 import pytest
 from helpers import is_prepared
@@ -15,7 +16,9 @@ from jaxgan.evaluate import classifier
 from jaxgan.render import plots
 from jaxgan.reports import figures
 from jaxgan.reports.figures import Claim, Figure, run_spec
+from jaxgan.training import trainer
 from jaxgan.training.devices import Devices
+from jaxgan.training.loop import LoopState
 
 ALL = figures.entries()
 NEEDED_DATA = {
@@ -46,6 +49,37 @@ def one_of_each_file():
 EACH_FILE = one_of_each_file()
 
 
+@pytest.fixture
+def trace_all_but_the_first_run(monkeypatch, request):
+    """Without `--all`, trains one run of a figure. For the others nothing is compiled: their parameters only grow.
+
+    The trainer traces all phases of each run before it starts.
+    """
+    make_dispatch = trainer.make_dispatch
+    trained = []
+
+    def grow(x):
+        return x * x.dtype.type(1.01) if np.issubdtype(x.dtype, np.floating) else x
+
+    def make(game, loop, windows, config, devices, announce):
+        if not trained:
+            trained.append(config)
+            return make_dispatch(game, loop, windows, config, devices, announce)
+
+        def dispatch(carry, step, end):
+            state, accumulator = jax.device_get(carry)
+            networks = jax.tree.map(grow, {"params": state.params, "ema": state.ema})
+            state = dataclasses.replace(state, **networks, step=np.int32(end))
+            accumulator = accumulator.update(step, accumulator.total)
+            return devices.put_replicated(LoopState(state, accumulator)), end
+
+        return dispatch
+
+    if not request.config.getoption("--all"):
+        monkeypatch.setattr(trainer, "make_dispatch", make)
+
+
+@pytest.mark.usefixtures("trace_all_but_the_first_run")
 @pytest.mark.parametrize("id", [id if id in EACH_FILE else pytest.param(id, marks=pytest.mark.similar) for id in ALL])
 def test_every_figure_is_made(shared_root, id, monkeypatch):
     """Figures that train nothing are made in full, others from runs of a few steps, whose claims mean nothing."""
