@@ -281,12 +281,10 @@ def batch_of(n, key):
 
 def test_a_combination_of_all_terms_agrees_over_devices_and_keeps_players_apart(key):
     game, batch = everything(), batch_of(16, key)
-    update, start = make_update(game), init_state(game, key)
+    update, start = make_update(game), jax.jit(lambda: init_state(game, key))()
 
     def steps(state, batch):
-        for _ in range(2):
-            state, scalars = update(game.phases, state, batch, key)
-        return state, scalars
+        return jax.lax.scan(lambda state, _: update(game.phases, state, batch, key), state, length=2)
 
     sharded = jax.shard_map(
         steps,
