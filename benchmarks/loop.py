@@ -14,10 +14,11 @@ from jaxgan.runs import registry
 from jaxgan.training import trainer
 from jaxgan.training.devices import Devices
 from jaxgan.training.dispatch import Dispatch
-from jaxgan.training.experiment import Config, Experiment
+from jaxgan.training.experiment import PERIOD_FIELDS, Config, Experiment
 from jaxgan.training.metric_log import read_log
 
 ROUNDS = 3
+TINY = {"batch_size": 16, "steps": 40, **dict.fromkeys((*PERIOD_FIELDS, "log_every"), 20)}
 INTERVAL = 2.0  # seconds of training between two measurements of the bare loop
 
 
@@ -25,7 +26,8 @@ def rows(tiny: bool = False) -> Iterator[dict[str, Any]]:
     """Yields one row per experiment: milliseconds per step of both, and the fraction of the bare speed that remains."""
     for name, num_steps in (("r3gan/ring", 10_000), ("r3gan/digits", 10_000), ("r3gan/digits_conv", 3_000)):
         entry = registry.get(name)
-        config = dataclasses.replace(entry.config, steps=entry.config.log_every * 2 if tiny else num_steps)
+        settings = {**entry.test_settings, **TINY} if tiny else {"steps": num_steps}
+        config = dataclasses.replace(entry.config, **settings)
         experiment = entry.build(config)
         run_bare = steps.make_runner(experiment.game, experiment.source, config)
         run_bare(1)

@@ -37,6 +37,7 @@ monitor.EVALUATION_SAMPLES = 256  # Tests of quality call `Run.evaluate`, which 
 
 Start = Callable[..., subprocess.Popen]
 GROWTH_BYTES = 2**29
+LONG = ("resumed", "processes", "agree", "figure_is_made", "covered", "collapses")  # words in the names of long tests
 
 
 @pytest.fixture
@@ -150,4 +151,4 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         similar = [item for item in items if item.get_closest_marker("similar")]
         config.hook.pytest_deselected(items=similar)
         items[:] = [item for item in items if item not in set(similar)]
-    items.sort(key=lambda item: not any(word in item.name for word in ("resumed", "processes")))
+    items.sort(key=lambda item: not any(word in item.name for word in LONG))

@@ -9,7 +9,9 @@ import chex
 import jax
 import numpy as np
 import optax
+import pytest
 
+from jaxgan.cli.main import main
 from jaxgan.core.game import Game, TrainState
 from jaxgan.data import datasets
 from jaxgan.data.sources import Source
@@ -86,6 +88,17 @@ def one_of_each_structure(names: list[str]) -> list[str]:
 def train_steps(experiment: Experiment, config: Config, devices: Devices, steps: int) -> TrainState:
     """Returns the state after `steps` steps on host arrays. Trains as `trainer.train` does, but writes no files."""
     return train_in_memory(experiment, config, devices, steps)[0]
+
+
+def call_cli(capsys: pytest.CaptureFixture, *words: Any) -> tuple[int, str, str]:
+    """Returns exit code, stdout and stderr of a command line that is run in this process."""
+    try:
+        code = main([str(word) for word in words])
+    except SystemExit as error:
+        code = error.code
+    out, err = capsys.readouterr()
+    assert "Traceback" not in out + err
+    return code, out, err
 
 
 def first_window_data(source: Source) -> WindowData:

@@ -227,18 +227,23 @@ for name in sys.argv[4:]:
 @pytest.mark.parametrize("dataset", sorted({name.split("/")[1] for name in QUICK_STRUCTURES}))
 @pytest.mark.parametrize("seeds", [1, 2])
 def test_a_run_that_is_resumed_by_another_process_equals_one_that_was_never_stopped(
-    tmp_path, dataset, seeds, start_process
+    tmp_path, dataset, seeds, start_process, share_programs
 ):
     names = [name for name in QUICK_STRUCTURES if name.endswith(f"/{dataset}")]
     names = names[:5] if seeds == 1 else names[-1:]
+    entries = {name: share_programs(registry.get(name)) for name in names}
+
+    def train(name, steps, folder):
+        return train_entry(entries[name], short_run(name, steps=steps, seeds=seeds)[1], tmp_path / folder / name, 1)
+
     for name in names:
-        train_entry(*short_run(name, steps=5, seeds=seeds), tmp_path / "resumed" / name, 1)
+        train(name, 5, "resumed")
     arguments = [str(tmp_path / "resumed"), str(seeds), str(monitor.EVALUATION_SAMPLES), *names]
     process = start_process([sys.executable, "-c", RESUME, *arguments])
     _, stderr = process.communicate(timeout=600)
     assert process.returncode == 0, stderr
     for name in names:
-        whole = train_entry(*short_run(name, steps=10, seeds=seeds), tmp_path / "whole" / name, 1)
+        whole = train(name, 10, "whole")
         resumed = jaxgan.load(tmp_path / "resumed" / name)
         assert resumed.step == 10
         chex.assert_trees_all_equal(resumed.state, whole.state)

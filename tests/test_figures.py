@@ -5,6 +5,7 @@ import inspect
 import json
 import math
 
+import jax
 import numpy as np
 import pytest
 from helpers import is_prepared
@@ -15,9 +16,13 @@ from jaxgan.evaluate import classifier
 from jaxgan.render import plots
 from jaxgan.reports import figures
 from jaxgan.reports.figures import Claim, Figure, run_spec
+from jaxgan.runs.run import Run
+from jaxgan.training import trainer
 from jaxgan.training.devices import Devices
+from jaxgan.training.loop import LoopState
 
 ALL = figures.entries()
+EVALUATED = 256  # samples
 NEEDED_DATA = {
     "mnist": (
         *("gan/table1", "gan/fig2", "cgan/table1", "cgan/fig2", "ttur/fig3", "cyclegan/table5"),
@@ -46,14 +51,53 @@ def one_of_each_file():
 EACH_FILE = one_of_each_file()
 
 
+@pytest.fixture
+def trace_all_but_the_first_run(monkeypatch, request):
+    """Without `--all`, trains one run of a figure. For the others nothing is compiled: their parameters only grow.
+
+    The trainer traces all phases of each run before it starts.
+    """
+    make_dispatch = trainer.make_dispatch
+    trained = []
+
+    def grow(x):
+        return x * x.dtype.type(1.01) if np.issubdtype(x.dtype, np.floating) else x
+
+    def make(game, loop, windows, config, devices, announce):
+        if not trained:
+            trained.append(config)
+            return make_dispatch(game, loop, windows, config, devices, announce)
+
+        def dispatch(carry, step, end):
+            state, accumulator = jax.device_get(carry)
+            networks = jax.tree.map(grow, {"params": state.params, "ema": state.ema})
+            state = dataclasses.replace(state, **networks, step=np.int32(end))
+            accumulator = accumulator.update(step, accumulator.total)
+            return devices.put_replicated(LoopState(state, accumulator)), end
+
+        return dispatch
+
+    if not request.config.getoption("--all"):
+        monkeypatch.setattr(trainer, "make_dispatch", make)
+
+
+@pytest.fixture
+def small_evaluations(monkeypatch):
+    """Runs are measured on few samples, by a small classifier that is barely trained."""
+    evaluate = Run.evaluate
+    few = lambda run, samples=EVALUATED, seed=0: evaluate(run, min(samples, EVALUATED), seed)
+    monkeypatch.setattr(Run, "evaluate", few)
+    monkeypatch.setattr(classifier, "RECIPE", dataclasses.replace(classifier.RECIPE, images=512, width=4))
+
+
+@pytest.mark.usefixtures("trace_all_but_the_first_run", "small_evaluations")
 @pytest.mark.parametrize("id", [id if id in EACH_FILE else pytest.param(id, marks=pytest.mark.similar) for id in ALL])
-def test_every_figure_is_made(shared_root, id, monkeypatch):
+def test_every_figure_is_made(shared_root, id):
     """Figures that train nothing are made in full, others from runs of a few steps, whose claims mean nothing."""
     for dataset, ids in NEEDED_DATA.items():
         if id in ids and not is_prepared(dataset):
             pytest.skip(f"{dataset} is not prepared in $JAXGAN_DATA_DIR")
     trains = bool(ALL[id].build().runs)
-    monkeypatch.setattr(classifier, "RECIPE", dataclasses.replace(classifier.RECIPE, images=2_000))
     result = figures.make(ALL[id], shared_root, Devices.all(1), reduced=trains)
     assert result == json.loads((shared_root / id / "result.json").read_text())
     assert len(result["claims"]) == len(ALL[id].build().claims) > 0

@@ -46,7 +46,8 @@ def free_port():
     ],
 )
 def test_two_processes_equal_one(tmp_path, name, parallel, data, start_process):
-    env = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=2", "JAX_PLATFORMS": "cpu"}
+    flags = os.environ["XLA_FLAGS"].replace("device_count=8", "device_count=2")
+    env = os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
     address = f"127.0.0.1:{free_port()}"
     words = [[sys.executable, "-c", WORKER, address, str(i), str(tmp_path), parallel, name, data] for i in range(2)]
     workers = [start_process(w, env=env) for w in words]

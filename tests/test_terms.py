@@ -312,12 +312,10 @@ def batch_of(n, key):
 @pytest.mark.parametrize("make_game", [everything, pytest.param(all_classifiers, marks=pytest.mark.similar)])
 def test_combined_terms_agree_over_devices_and_keep_players_apart(key, make_game):
     game, batch = make_game(), batch_of(16, key)
-    update, start = make_update(game), init_state(game, key)
+    update, start = make_update(game), jax.jit(lambda: init_state(game, key))()
 
     def steps(state, batch):
-        for _ in range(2):
-            state, scalars = update(game.phases, state, batch, key)
-        return state, scalars
+        return jax.lax.scan(lambda state, _: update(game.phases, state, batch, key), state, length=2)
 
     sharded = jax.shard_map(
         steps,
