@@ -26,8 +26,8 @@ from jax import Array
 from experiments import defaults, testbeds
 from experiments.defaults import ImageSet
 from experiments.testbeds import CIFAR10, DIGITS
-from jaxgan.core import losses, penalties, prng
-from jaxgan.core.game import Batch, Game, Network, Scalars, TrainState
+from jaxgan.core import losses, prng, regularisers
+from jaxgan.core.game import Network, TrainState
 from jaxgan.networks import biggan, dcgan, resnet
 from jaxgan.training.experiment import Experiment, setting
 
@@ -103,26 +103,12 @@ def build(testbed: ImageSet, config: Config) -> Experiment:
         adam(config.g_lr),
         adam(config.d_lr),
         networks=(generator, critic),
+        terms=(regularisers.orthogonal(config.orthogonal, d_weight=0.0),) if config.orthogonal else (),
         n_critic=config.n_critic,
         conditional=True,
     )
-    game = with_orthogonality(experiment.game, config.orthogonal) if config.orthogonal else experiment.game
-    sample = make_sample(game.networks[0], config.latent, testbed.classes)
-    return dataclasses.replace(experiment, game=game, sample=sample, interpolate=None, sample_options=SampleOptions())
-
-
-def with_orthogonality(game: Game, weight: float) -> Game:
-    """Returns the game whose generator also minimises `penalties.orthogonality` of its parameters, times `weight`."""
-
-    def regularised(phase: Any) -> Any:
-        def loss(state: TrainState, batch: Batch, key: Array) -> tuple[Array, tuple[TrainState, Scalars]]:
-            value, (after, scalars) = phase.loss(state, batch, key)
-            penalty = penalties.orthogonality(state.params["generator"])
-            return value + weight * penalty, (after, {**scalars, "orthogonality": penalty})
-
-        return dataclasses.replace(phase, loss=loss) if phase.player == "generator" else phase
-
-    return dataclasses.replace(game, phases=tuple(map(regularised, game.phases)))
+    sample = make_sample(experiment.game.networks[0], config.latent, testbed.classes)
+    return dataclasses.replace(experiment, sample=sample, interpolate=None, sample_options=SampleOptions())
 
 
 def make_sample(G: Network, latents: int, classes: int) -> Any:

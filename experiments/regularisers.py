@@ -73,6 +73,11 @@ METHODS = {
         "orthogonal columns of the kernels of both networks",
         lambda config: (regularisers.orthogonal(),),
     ),
+    "srip": Method(
+        "Bansal et al. 2018, arXiv 1810.09102",
+        "the largest singular value of W'W - I of the kernels of both networks",
+        lambda config: (regularisers.orthogonal(1e-2, 1e-2, regularisers.spectral_isometry),),
+    ),
     "historical": Method(
         SALIMANS,
         "historical averaging: parameters stay near their mean over time",

@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from experiments.biggan import make_sample, with_standing_statistics
-from jaxgan.core import penalties
+from jaxgan.core import regularisers
 from jaxgan.core.game import LABEL, Game, Network, init_state, input_spec
 from jaxgan.networks import biggan, resnet
 
@@ -37,9 +37,9 @@ def test_orthogonality_counts_products_of_different_filters(key):
     params = {"layer": {"kernel": w, "bias": jnp.ones(4)}, "embedding": jnp.ones([4, 4])}
     products = np.einsum("hwio,hwip->op", w, w)
     expected = (products**2).sum() - (np.diag(products) ** 2).sum()
-    assert_allclose(penalties.orthogonality(params), expected, rtol=1e-5)
+    assert_allclose(regularisers.orthogonality(params), expected, rtol=1e-5)
     orthogonal = {"kernel": jnp.linalg.qr(jax.random.normal(key, [5, 5]))[0]}
-    assert_allclose(penalties.orthogonality(orthogonal), 0.0, atol=1e-10)
+    assert_allclose(regularisers.orthogonality(orthogonal), 0.0, atol=1e-10)
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ import pytest
 from jax.sharding import PartitionSpec
 from numpy.testing import assert_allclose
 
+from experiments import energy
 from jaxgan.core import axis, conditioning, games, losses, penalties, prng, regularisers
 from jaxgan.core.game import LABEL, Network, TrainState, init_state, input_spec
 from jaxgan.core.terms import Forward, Pass, Term, compose_forward, for_term, penalised
@@ -275,12 +276,42 @@ def everything():
     )
 
 
+def all_classifiers():
+    """Returns a game in which all classifiers, and methods that need features or codes, are combined."""
+    combined = (
+        conditioning.auxiliary_classifier(d_fakes=True),
+        conditioning.twin_classifiers(),
+        conditioning.discriminative_classifier(),
+        conditioning.multi_hinge(),
+        energy.repelling(0.1),
+        regularisers.orthogonal(1e-2, 1e-2, regularisers.spectral_isometry),
+    )
+    head = heads.Linear((("class_logits", 6), ("twin_logits", 3), ("code", 3)))
+    return games.two_player(
+        Network("generator", mlp.Generator((2,), 4, 1, classes=3), (input_spec(2),), (LABEL,)),
+        Network("discriminator", mlp.Critic(4, 1, head=head), (input_spec(2),), (LABEL,)),
+        regularisers.feature_matching(losses.hinge),
+        prng.normal_latent(2),
+        terms=[dataclasses.replace(term, name=f"term{n}") for n, term in enumerate(combined)],
+        g_optimizer=optax.sgd(0.01),
+        d_optimizer=optax.sgd(0.01),
+    )
+
+
+SCALARS = {
+    everything: {f"{player}/{name}" for player in "dg" for name in ("data_to_data", "orthogonal", "historical")}
+    | {"d/lecam_real", "d/pseudo_p", "d/r1", "g/mode_seeking"},
+    all_classifiers: {f"g/term{n}" for n in range(6)},
+}
+
+
 def batch_of(n, key):
     return {"real": jax.random.normal(key, [n, 2]), "label": jnp.arange(n) % 3, "index": jnp.arange(n)}
 
 
-def test_a_combination_of_all_terms_agrees_over_devices_and_keeps_players_apart(key):
-    game, batch = everything(), batch_of(16, key)
+@pytest.mark.parametrize("make_game", [everything, pytest.param(all_classifiers, marks=pytest.mark.similar)])
+def test_combined_terms_agree_over_devices_and_keep_players_apart(key, make_game):
+    game, batch = make_game(), batch_of(16, key)
     update, start = make_update(game), init_state(game, key)
 
     def steps(state, batch):
@@ -297,8 +328,7 @@ def test_a_combination_of_all_terms_agrees_over_devices_and_keeps_players_apart(
     )
     (one, scalars), (eight, _) = jax.jit(steps)(start, batch), jax.jit(sharded)(start, batch)
     chex.assert_trees_all_close(eight, one, rtol=0, atol=2e-5)
-    names = {f"{player}/{name}" for player in "dg" for name in ("data_to_data", "orthogonal", "historical")}
-    assert names | {"d/lecam_real", "d/pseudo_p", "d/r1", "g/mode_seeking"} <= set(scalars)
+    assert SCALARS[make_game] <= set(scalars)
     for phase, trained in zip(game.phases, ("discriminator", "generator"), strict=True):
         program = jax.make_jaxpr(lambda state, phase=phase: update((phase,), state, batch, key)[0])(start).jaxpr
         before, after = (jax.tree.unflatten(jax.tree.structure(start), v) for v in (program.invars, program.outvars))

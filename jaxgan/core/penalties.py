@@ -101,18 +101,3 @@ def max_gradient(critic: Critic, real: Array, fake: Array, key: Array) -> Array:
     """
     epsilon = prng.uniform(prng.as_example_keys(key, len(real)), *[1] * (real.ndim - 1))
     return axis.all_gather(squared_gradient_norm(critic, epsilon * real + (1.0 - epsilon) * fake)).max()
-
-
-def orthogonality(params: chex.ArrayTree) -> Array:
-    """Returns the sum of squared inner products of different filters, over all kernels (BigGAN; Brock et al. 2018).
-
-    A kernel [..., O] is a matrix W with O columns, its filters. The term of W is the sum of the squares of W'W off the
-    diagonal. Kernels are the leaves with the name "kernel".
-    """
-    terms = []
-    for path, leaf in jax.tree_util.tree_leaves_with_path(params):
-        if path[-1].key == "kernel":
-            w = leaf.reshape(-1, leaf.shape[-1])
-            products = w.T @ w
-            terms.append((products**2).sum() - (jnp.diagonal(products) ** 2).sum())
-    return sum(terms, jnp.zeros([]))
