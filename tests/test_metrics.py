@@ -263,17 +263,21 @@ def test_the_reference_set_reads_images_on_disk(pixel_classifier):
     assert values["fd_digits"] == pytest.approx(0.0, abs=1e-6)
 
 
-def test_intra_class_distance_is_the_mean_over_classes(pixel_classifier):
+@pytest.mark.parametrize(("metric", "name"), [("intra_fd", "intra_fd_digits"), ("intra_fid", "intra_fid")])
+def test_intra_class_distance_is_the_mean_over_classes(pixel_classifier, monkeypatch, metric, name):
+    features = lambda images, *_, **__: Features(pixel_classifier.features_and_logits(images)[0], None)
+    monkeypatch.setattr(inception, "load_weights", lambda path: inception.Weights({}, inception.SHA256))
+    monkeypatch.setattr(inception, "features", features)
     real, fake = load_split("train"), load_split("test")
-    values = measure("intra_fd", fake.images, labels=fake.labels).values
+    values = measure(metric, fake.images, labels=fake.labels).values
     distances = []
     for label in range(10):
         a, b = (pixel_classifier.features_and_logits(x.images[x.labels == label])[0] for x in (real, fake))
         covs = np.cov(np.float64(a), rowvar=False), np.cov(np.float64(b), rowvar=False)
         cross = np.diag(np.sqrt(np.linalg.eigvals(covs[0] @ covs[1]).real.clip(0)))
         distances.append(np.sum((a.mean(0) - b.mean(0)) ** 2) + np.trace(covs[0] + covs[1] - 2 * cross))
-    assert values["intra_fd_digits"] == pytest.approx(np.mean(distances), rel=1e-3)
-    assert values["worst_intra_fd_digits"] == pytest.approx(max(distances), rel=1e-3)
+    assert values[name] == pytest.approx(np.mean(distances), rel=1e-3)
+    assert values[f"worst_{name}"] == pytest.approx(max(distances), rel=1e-3)
 
 
 def test_the_classification_accuracy_score_trains_on_samples(monkeypatch):

@@ -98,8 +98,7 @@ def balance(s: EvaluatedSamples) -> MetricResult:
 
 def agreement(s: EvaluatedSamples) -> MetricResult:
     """Fraction of class-conditional samples that are classified as requested: of all, and of the worst class."""
-    if s.labels is None:
-        raise UserError("agreement needs class-conditional samples, and this experiment has no classes")
+    _require_labels("agreement", s)
     correct = s.predicted_classes == s.labels
     by_class = [correct[s.labels == label].mean() for label in np.unique(s.labels)]
     values = {"agreement": float(correct.mean()), "worst_agreement": float(min(by_class))}
@@ -129,18 +128,27 @@ def stacked_modes(s: EvaluatedSamples) -> MetricResult:
 
 def intra_fd(s: EvaluatedSamples) -> MetricResult:
     """Fréchet distance within each class on the feature classifier: the mean over the classes, and the worst class."""
-    if s.labels is None:
-        raise UserError("intra_fd needs class-conditional samples, and this experiment has no classes")
-    reference = s.reference
-    real, features = reference.classifier_features, s.classifier_outputs[0]
-    real_labels = reference.train.labels[subset_indices(len(reference.train.images), reference.limit)]
+    _require_labels("intra_fd", s)
+    name, real = f"intra_fd_{s.reference.name}", s.reference.classifier_features
+    return MetricResult(_within_classes(name, s, real.features, s.classifier_outputs[0]), real.protocol)
+
+
+def intra_fid(s: EvaluatedSamples) -> MetricResult:
+    """Fréchet Inception distance within each class: the mean over the classes, and the worst class."""
+    _require_labels("intra_fid", s)
+    name, weights = _inception_name("intra_fid", "intra_fd_inception", s), s.reference.inception_weights
+    values = _within_classes(name, s, s.reference.all_inception_features, s.inception.pool3)
+    return MetricResult(values, s.reference.protocol | inception.protocol(weights))
+
+
+def _within_classes(name: str, s: EvaluatedSamples, real: np.ndarray, fake: np.ndarray) -> dict[str, float]:
+    """Returns the mean and the largest Fréchet distance between features of the same class of reals and samples."""
     of_class = lambda x, labels, label: require_enough(lambda: moments([x[labels == label]]))
     distances = [
-        frechet_distance(of_class(real.features, real_labels, label), of_class(features, s.labels, label))
+        frechet_distance(of_class(real, s.reference.labels, label), of_class(fake, s.labels, label))
         for label in np.unique(s.labels)
     ]
-    name = f"intra_fd_{reference.name}"
-    return MetricResult({name: float(np.mean(distances)), f"worst_{name}": float(max(distances))}, real.protocol)
+    return {name: float(np.mean(distances)), f"worst_{name}": float(max(distances))}
 
 
 def classification_accuracy(s: EvaluatedSamples) -> MetricResult:
@@ -151,8 +159,7 @@ def classification_accuracy(s: EvaluatedSamples) -> MetricResult:
     training images. `cas_reverse` is the accuracy of the latter on the samples. Reference: Ravuri & Vinyals 2019,
     arXiv 1905.10887.
     """
-    if s.labels is None:
-        raise UserError("cas needs class-conditional samples, and this experiment has no classes")
+    _require_labels("cas", s)
     train, test = s.reference.train, s.reference.test
     samples = Dataset(f"samples of {train.name}", s.samples, s.labels, train.classes)
     own = classifier.train_classifier(samples, test or train, classifier.RECIPE)
@@ -272,6 +279,7 @@ METRICS: dict[str, Metric] = {
     "fd_random": fd_random,
     "fid_or_fd_random": fid_or_fd_random,
     "fid": fid,
+    "intra_fid": intra_fid,
     "kid": kid,
     "is": inception_score_metric,
     "clean_fid": clean_fid,
@@ -325,6 +333,11 @@ def make_evaluator(names: Sequence[str], load_split: LoadSplit, classes: int = 0
         return Evaluation(values, protocols)
 
     return evaluate
+
+
+def _require_labels(metric: str, s: EvaluatedSamples) -> None:
+    if s.labels is None:
+        raise UserError(f"{metric} needs class-conditional samples, and this experiment has no classes")
 
 
 def _inception_name(published_name: str, other_name: str, s: EvaluatedSamples) -> str:

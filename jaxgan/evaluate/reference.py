@@ -76,6 +76,11 @@ class ReferenceSet:
         """The training images that samples are compared with, uint8 [N, H, W, C]."""
         return self.train.images[subset_indices(len(self.train.images), self.limit)]
 
+    @property
+    def labels(self) -> np.ndarray:
+        """The classes int32 [N] of `images`, which must have classes."""
+        return self.train.labels[subset_indices(len(self.train.images), self.limit)]
+
     @functools.cached_property
     def classifier(self) -> FeatureClassifier:
         """The feature classifier, trained on all training images."""
@@ -108,6 +113,11 @@ class ReferenceSet:
     def inception_features(self) -> FeatureStatistics:
         """Features of the Inception network: moments over all `images`, features of at most `KERNEL_FEATURES`."""
         return self._inception_features(inception.RESIZE)
+
+    @functools.cached_property
+    def all_inception_features(self) -> np.ndarray:
+        """Features [N, 2048] of the Inception network of all `images`. They take 8 kB an image, in memory alone."""
+        return inception.features(self.images, self.inception_weights).pool3
 
     @functools.cached_property
     def clean_inception_features(self) -> FeatureStatistics:
