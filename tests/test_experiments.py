@@ -69,6 +69,7 @@ FULL_SIZE = ("pix2pix/facades128", "pix2pix/facades256", "cyclegan/horse2zebra",
 # Every method and every testbed at least once.
 EACH_METHOD = [n for n in SMALL if n.split("/")[0] not in METHODS[:-1] or n.endswith("/ring")]
 EACH_STRUCTURE = one_of_each_structure(SMALL)
+REPRESENTED = [n for n in NAMES if is_represented(n) and n not in LARGE]
 
 
 def always(names: list[str], tested: list[str]) -> list:
@@ -155,7 +156,7 @@ def test_the_loop_lowers_for_gpu_and_tpu(name, noise_images, monkeypatch):
     traced.lower(lowering_platforms=("cuda", "tpu"))
 
 
-@pytest.mark.parametrize("name", EACH_METHOD)
+@pytest.mark.parametrize("name", always([*EACH_METHOD, *REPRESENTED], EACH_METHOD))
 def test_a_phase_changes_the_networks_of_its_player_alone(name):
     """Traced: what a phase must not change is the same variable before and after."""
     entry, config = short_run(name)
@@ -195,7 +196,7 @@ def test_a_resumed_run_equals_one_that_was_never_stopped(tmp_path, name, share_p
 SETTINGS_OVER_DEVICES = {"pix2pix/shapes": {"l1": 1.0}}
 
 
-@pytest.mark.parametrize("name", [*always(EACH_METHOD, EACH_STRUCTURE), *MNIST])
+@pytest.mark.parametrize("name", [*always([*EACH_METHOD, *REPRESENTED], EACH_STRUCTURE), *MNIST])
 @pytest.mark.usefixtures("share_programs")
 def test_one_device_eight_devices_and_pmap_agree(name, request):
     width = {"width": 24} if name in LARGE else {}
