@@ -3,12 +3,12 @@
     python launch.py train infogan/digits
     python launch.py train infogan/mnist
 
-The generator's input is noise, a code of one of ten classes, and two codes from U(-1, 1). Q shares all layers but its
-hidden layer and the last with the discriminator, and is trained in the discriminator's phase, as in the authors' code.
-The bound of the mutual information of the continuous codes is that of a Gaussian with standard deviation 1, without its
-constants. With `--info 0` Q is trained as well, but the generator ignores it: the paper's baseline. On MNIST settings
-and discriminator are the paper's, except for the slope of leaky ReLU, which is 0.2; the generator is DCGAN's. The 8x8
-digits have fully connected networks.
+The generator's input is noise, a code of one of ten classes, and two codes from U(-1, 1). Q shares its first layers
+with the discriminator and is trained in the discriminator's phase, as in the authors' code. The bound of the mutual
+information of the continuous codes is that of a Gaussian with standard deviation 1, without its constants. With
+`--info 0` Q is trained as well, but the generator ignores it: the paper's baseline. On MNIST settings and discriminator
+are the paper's, except for the slope of leaky ReLU, which is 0.2; the generator is DCGAN's. The 8x8 digits have fully
+connected networks with spectral norm, and a linear Q.
 """
 
 import dataclasses
@@ -22,9 +22,10 @@ from jax import Array
 from experiments import conditionings, testbeds
 from experiments.defaults import ImageSet
 from experiments.infogan import PAPER, information_bound
-from experiments.testbeds import MNIST
+from experiments.testbeds import CIFAR10, DENSE_DIGITS, MNIST
 from jaxgan.core import losses, prng
 from jaxgan.core.terms import Pass, Term
+from jaxgan.networks import heads
 from jaxgan.networks.heads import Outputs
 from jaxgan.networks.layers import batch_norm, leaky_relu
 from jaxgan.training.experiment import Experiment, setting
@@ -69,7 +70,7 @@ def draw(keys: Array, noise: int) -> Array:
 def information(g_weight: float) -> Term:
     """Returns minus the information about the codes of the fakes, for the discriminator with weight 1 (Eq. 6).
 
-    Head: `Codes`.
+    Head: `Codes`, or `Linear` with "code_logits" and "code_means".
     """
 
     def bound(p: Pass) -> Array:
@@ -80,22 +81,34 @@ def information(g_weight: float) -> Term:
     return Term("minus_information", d=lambda p: -bound(p), g=lambda p: -g_weight * bound(p))
 
 
-@testbeds.register_on(
-    "infogan",
-    testbeds.on_images(Config) | {MNIST: Config(**MNIST.defaults | {"steps": 5_000})},
-    paper=PAPER,
-    shows="codes that can be predicted from the sample: classes, and continuous factors such as slant, without labels",
-)
-def build(images: ImageSet, config: Config) -> Experiment:
+def game(images: ImageSet, config: Config, discriminator: nn.Module) -> Experiment:
     """Returns the experiment with Q in the head of the discriminator."""
     adam = lambda lr: optax.adam(lr, config.b1, config.b2)
-    head = Codes(16 * config.width if images.convolutional else config.width)
     return images.two_player(
         config,
         losses.non_saturating,
         adam(config.g_lr),
         adam(config.d_lr),
-        networks=(images.generator(config), images.discriminator(config, head, batch_norm=True)),
+        networks=(images.generator(config), discriminator),
         latent=lambda keys: draw(keys, config.latent),
         terms=(information(config.info),),
     )
+
+
+SHOWS = "codes that can be predicted from the sample: classes, and continuous factors such as slant, without labels"
+
+
+@testbeds.register_on("infogan", {DENSE_DIGITS: Config(**DENSE_DIGITS.defaults)}, paper=PAPER, shows=SHOWS)
+def build(images: ImageSet, config: Config) -> Experiment:
+    """The discriminator has spectral norm, and Q is a linear function of its features."""
+    head = heads.Linear((("code_logits", CLASSES), ("code_means", CONTINUOUS)))
+    return game(images, config, images.discriminator(config, head, spectral=1))
+
+
+CONFIGS = {MNIST: Config(**MNIST.defaults | {"steps": 5_000}), CIFAR10: Config(**CIFAR10.defaults)}
+
+
+@testbeds.register_on("infogan", CONFIGS, paper=PAPER, shows=SHOWS)
+def build_convolutional(images: ImageSet, config: Config) -> Experiment:
+    """The discriminator has batch norm, and a head with hidden layers."""
+    return game(images, config, images.discriminator(config, Codes(16 * config.width), batch_norm=True))

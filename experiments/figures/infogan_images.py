@@ -1,6 +1,8 @@
 """The figures of InfoGAN (Chen et al. 2016) on images: the bound on the information, and the code as a classifier.
 
 As in the paper, the generator is not an average over training. One that is mixes the codes until its parameters settle.
+The discriminator normalises by the batch that it is given, as in training, where a batch has reals or fakes alone; its
+running statistics are those of both.
 """
 
 import functools
@@ -32,14 +34,14 @@ STEPS = (0, 500, 1_000, 2_500, 5_000, 10_000)
 @functools.partial(jax.jit, static_argnums=0)
 def _generate_and_judge(experiment: Experiment, state: TrainState, z: Array) -> tuple[Array, dict[str, Array]]:
     """Returns the images of the generator and the discriminator's outputs for them."""
-    generator, discriminator = (network.bind(state, train=False) for network in experiment.game.networks)
-    images = generator(z)
-    return images, discriminator(images)
+    generator, discriminator = experiment.game.networks
+    images = generator.bind(state, train=False)(z)
+    return images, discriminator.bind(state)(images)
 
 
 @functools.partial(jax.jit, static_argnums=0)
 def _judge(experiment: Experiment, state: TrainState, images: Array) -> dict[str, Array]:
-    return experiment.game.networks[1].bind(state, train=False)(images)
+    return experiment.game.networks[1].bind(state)(images)
 
 
 def generate(run: Run, member: int, z: Array) -> np.ndarray:
