@@ -19,6 +19,7 @@ from jax import Array, lax
 Pair = tuple[int, int]
 Padding = tuple[Pair, ...]
 
+IMAGE_CHANNELS, WIDE_SIDE = 4, 7  # channels up to which, and sides of kernels from which, `_convolve_to_image` is used
 MAX_NARROW = 32  # channels up to which `lax` is slow for RGB images, measured on images of 16 to 64 pixels
 TAP_BYTES = 4 * 2**20  # per chunk of the kernel gradient; more exceeds the cache, fewer make the products inefficient
 
@@ -207,7 +208,7 @@ def _convolve(form: TrilinearForm, x: Array, kernel: Array) -> Array:
 def evaluate_with_matmul(form: TrilinearForm, x: Array | None, kernel: Array | None, g: Array | None) -> Array:
     """Returns the kernel gradient by `evaluate_with_taps`, which needs one group, and the other maps by `lax`."""
     if kernel is not None:
-        return with_unflipped_kernel(_with_four_channels, form, x, kernel, g)
+        return with_unflipped_kernel(_evaluate_by_channels, form, x, kernel, g)
     o, i = form.out_shape[-1], form.x_shape[-1]
     if o >= i or max(form.strides) > 1:
         return evaluate_with_taps(form, x, None, g)
@@ -216,6 +217,32 @@ def evaluate_with_matmul(form: TrilinearForm, x: Array | None, kernel: Array | N
     swapped = TrilinearForm(g.shape, (*sides, o, i), form.strides, tuple((k - 1, k - 1) for k in sides))
     gradient = evaluate_with_taps(swapped, g, None, _pad(x, form.padding))
     return gradient if form.flipped else lax.rev(gradient, range(len(sides))).swapaxes(-2, -1)
+
+
+def _evaluate_by_channels(form: TrilinearForm, x: Array | None, kernel: Array | None, g: Array | None) -> Array:
+    """Returns the output or the input gradient by `lax`, in the form that is fastest for the channels of images."""
+    *sides, i, o = form.kernel_shape
+    has_wide_kernel = form.groups == 1 and len(sides) == 2 and max(form.strides) == 1 and min(sides) >= WIDE_SIDE
+    if has_wide_kernel and g is None and o <= IMAGE_CHANNELS:
+        return _convolve_to_image(form, x, kernel)
+    if has_wide_kernel and x is None and i <= IMAGE_CHANNELS:  # The input gradient is a convolution of g.
+        padding = tuple((k - 1 - low, k - 1 - high) for k, (low, high) in zip(sides, form.padding, strict=True))
+        swapped = TrilinearForm(form.out_shape, (*sides, o, i), form.strides, padding)
+        return _convolve_to_image(swapped, g, lax.rev(kernel, (0, 1)).swapaxes(-2, -1))
+    return _with_four_channels(form, x, kernel, g)
+
+
+def _convolve_to_image(form: TrilinearForm, x: Array, kernel: Array) -> Array:
+    """Returns a convolution with few output channels and strides of 1.
+
+    Taps along the first axis become output channels of a convolution along the second axis, and are then added. With 7
+    x 7 taps this takes a third of the time, and with 9 x 9 about the same.
+    """
+    (h, w, i, o), out_h = form.kernel_shape, form.out_shape[1]
+    x = _pad(x, (form.padding[0], (0, 0)))
+    along_second = TrilinearForm(x.shape, (1, w, i, h * o), (1, 1), ((0, 0), form.padding[1]))
+    taps = _convolve(along_second, x, kernel.transpose(1, 2, 0, 3).reshape(along_second.kernel_shape))
+    return sum(taps[:, a : a + out_h, :, a * o : (a + 1) * o] for a in range(h))
 
 
 def _with_four_channels(form: TrilinearForm, x: Array | None, kernel: Array | None, g: Array | None) -> Array:
