@@ -27,6 +27,7 @@ from jaxgan.core import losses, prng
 from jaxgan.core.game import NOISE_KEY, Batch, Game, Network, Phase, Player, TrainState, input_spec
 from jaxgan.data import sources, videos
 from jaxgan.data.digits import digits
+from jaxgan.errors import UserError
 from jaxgan.networks import mocogan
 from jaxgan.runs import registry, targets
 from jaxgan.runs.targets import Target, latent_spec
@@ -62,8 +63,16 @@ def random_frames(videos: Array, keys: Array) -> Array:
 
 
 def three_player(config: DigitsConfig, target: Target) -> Experiment:
-    """Returns the game of a generator and two discriminators on a target of videos."""
+    """Returns the game of a generator and two discriminators on a target of videos.
+
+    Raises UserError if the videos are too short for the discriminator of videos.
+    """
     frames, size, _, channels = target.shape
+    shortest = mocogan.shortest_video(size)
+    if frames < shortest:
+        raise UserError(
+            f"frames {frames} are too few for frames of {size} x {size} pixels; use --frames {shortest} or more"
+        )
     latent = prng.normal_latent(config.content + (1 + frames) * config.motion)
     generator = mocogan.Generator(frames, size, channels, config.content, config.motion, config.g_width)
     G = Network("generator", generator, (latent_spec(latent),), convolutional=True)

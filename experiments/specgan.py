@@ -78,7 +78,7 @@ def target(config: Config) -> Target:
     dataset=DATASET,
     shows="audio from images of spectrograms, with phases by Griffin & Lim",
     task="audio",
-    minutes=None,
+    minutes=7,
     test_settings={"length": 64, "width": 2, "latent": 4, "n_critic": 2},
 )
 def build(config: Config) -> Experiment:

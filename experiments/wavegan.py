@@ -111,7 +111,7 @@ def target(config: BaseConfig) -> Target:
     dataset=DATASET,
     shows="raw audio from 1-D convolutions, and a critic that is blind to the phase of upsampling",
     task="audio",
-    minutes=None,
+    minutes=5,
     test_settings={"length": 256, "width": 2, "n_critic": 2},
 )
 def build(config: Config) -> Experiment:

@@ -138,6 +138,12 @@ def test_mocogans_discriminators_see_noise_before_each_convolution(key):
     assert images["Conv_0"]["kernel"].shape == (4, 4, 3, 2)
 
 
+def test_videos_that_are_too_short_for_the_discriminator_are_refused():
+    assert [mocogan.shortest_video(size) for size in (8, 16, 64)] == [4, 7, 13]
+    with pytest.raises(UserError, match="frames 6 are too few for frames of 16 x 16 pixels; use --frames 7"):
+        mocogan_experiment.build(mocogan_experiment.Config(frames=6))
+
+
 def test_a_random_frame_belongs_to_its_video(key):
     clips = jnp.arange(40.0).reshape(20, 2, 1, 1, 1)
     frames = mocogan_experiment.random_frames(clips, jax.random.split(key, 20)).ravel()

@@ -125,7 +125,7 @@ def fig4() -> Figure:
     "vgan/fig_mask",
     paper=vgan.PAPER,
     shows="foreground, mask and background, and the mask without its penalty",
-    minutes=None,
+    minutes=7,
 )
 def fig_mask() -> Figure:
     """The mask is compared with the pixels of the generated video that belong to a shape."""

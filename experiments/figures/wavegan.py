@@ -24,7 +24,7 @@ MEASURES = {"score_instruments": "score", "fd_instruments": "fd", "class_kl": "c
     "wavegan/table1",
     paper=PAPER,
     shows="score, Fréchet distance and copies of WaveGAN's and of SpecGAN's instruments",
-    minutes=None,
+    minutes=14,
 )
 def table1() -> Figure:
     """The score is that of Inception's formula on a classifier of the four instruments; 4 is the largest.

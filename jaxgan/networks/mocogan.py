@@ -56,3 +56,8 @@ class Discriminator(nn.Module):
             x = Conv(self.width << i, (4,) * len(padding), (*time, 2, 2), **options)(x)
             x = leaky_relu(batch_norm(train)(x) if i else x)
         return nn.Dense(1, kernel_init=dcgan.NORMAL)(x.reshape(len(x), -1))[:, 0]
+
+
+def shortest_video(size: int) -> int:
+    """Returns the number of frames that `Discriminator` needs: each convolution shortens a video by 3 frames."""
+    return 3 * dcgan.num_halvings(size, BASE) + 1
