@@ -8,8 +8,7 @@ One latent, the content, is the same in all frames; a recurrent network makes an
 discriminator of images judges one random frame of a video, and a discriminator of videos judges all of them. They are
 two players, and the generator's loss is the sum of both (Eq. 7). There are no categories of motion here. As in the
 authors' code, the recurrent network starts from a random state, and noise is added before each convolution of the
-discriminators. Started from zeros, the same motion gave other paths to other contents; without noise, the discriminator
-of videos was nearly certain after 1,000 steps.
+discriminators. Without noise, the discriminator of videos was nearly certain after 1,000 steps.
 
 The data are those of `vgan/videos`, or the digits of scikit-learn that move. Videos have 8 frames of 16 x 16 pixels by
 default, and the paper's have 16 of 64 x 64 (`--size 64 --frames 16`).
@@ -127,7 +126,7 @@ def three_player(config: DigitsConfig, target: Target) -> Experiment:
     dataset=DATASET,
     shows=SHOWS,
     task="video",
-    minutes=None,
+    minutes=6,
     test_settings={"size": 8, "frames": 4, "width": 2, "g_width": 2, "content": 3, "motion": 2},
 )
 def build(config: Config) -> Experiment:

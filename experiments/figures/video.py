@@ -25,7 +25,7 @@ COUNT = 256  # videos
     "mocogan/table1",
     paper=mocogan.PAPER,
     shows="average content distance of MoCoGAN, of VGAN and of the data",
-    minutes=None,
+    minutes=9,
 )
 def table1() -> Figure:
     """Distances are between the mean colours of the shape in two frames, in [-1, 1]."""
@@ -72,7 +72,7 @@ def table1() -> Figure:
     "mocogan/fig4",
     paper=mocogan.PAPER,
     shows="videos of one content with several motions, and of several contents with one motion",
-    minutes=None,
+    minutes=6,
 )
 def fig4() -> Figure:
     """All pairs of 16 contents and 16 motions."""
