@@ -79,7 +79,7 @@ def _plot(numbers: Numbers) -> Any:
     "improved/minibatch_ring",
     paper=PAPER,
     shows="modes of a ring that a GAN covers with and without minibatch discrimination",
-    minutes=None,
+    minutes=3,
 )
 def minibatch_ring() -> Figure:
     """Five seeds of each; the first is drawn."""
