@@ -157,7 +157,7 @@ def classification_accuracy(s: EvaluatedSamples) -> MetricResult:
     `cas` is the accuracy on test images (training images, if there is no test split) of the feature classifier's recipe
     trained on the samples and their requested classes. `cas_of_training_images` is that of the recipe trained on the
     training images. `cas_reverse` is the accuracy of the latter on the samples. Reference: Ravuri & Vinyals 2019,
-    arXiv 1905.10887.
+    arXiv 1905.10887, section 3, whose classifiers are ResNets.
     """
     _require_labels("cas", s)
     train, test = s.reference.train, s.reference.test
