@@ -3,10 +3,13 @@
     python launch.py train bigan/digits
     python launch.py train bigan/mnist
 
-An encoder E maps images to latents, and the discriminator compares the pairs (x, E(x)) and (G(z), z). The optimal E
-inverts G. `eval/reconstruction` is the mean absolute error of G(E(x)) on training images, and `eval/neighbour_accuracy`
-the share of them whose nearest other image, by the distance of codes, has their class. On the 8x8 digits the networks
-are fully connected, on other images DCGAN's, and E is a discriminator that returns codes.
+An encoder E maps images to latents, and the discriminator compares the pairs (x, E(x)) and (G(z), z). It maximises
+E log D(x, E(x)) + E log(1 - D(G(z), z)). G and E minimise the cross-entropy with exchanged targets,
+-E log D(G(z), z) - E log(1 - D(x, E(x))). The optimal E inverts G.
+
+`eval/reconstruction` is the mean absolute error of G(E(x)) on training images, and `eval/neighbour_accuracy` the share
+of them whose nearest other image, by the distance of codes, has their class. On the 8x8 digits the networks are fully
+connected, on other images DCGAN's, and E is a discriminator that returns codes.
 """
 
 import dataclasses

@@ -37,7 +37,11 @@ class Config(conditionings.Config):
 
 
 def margin_loss(margin: float) -> losses.Adversarial:
-    """Returns EBGAN's loss of energies E = -logits: D minimises E(x) + [m - E(G(z))]_+ and G E(G(z)) (Eqs. 1 and 2)."""
+    """Returns EBGAN's loss of energies E = -logits (Eqs. 1 and 2).
+
+    D minimises E(x) + max(0, m - E(G(z))), G minimises E(G(z)). In the paper E(x) is the norm of the reconstruction's
+    error, ||Dec(Enc(x)) - x|| (section 2.3); here it is the mean squared error, which m is measured in.
+    """
     return losses.Adversarial(
         d=lambda real_logits, fake_logits: -real_logits.mean() + jax.nn.relu(margin + fake_logits).mean(),
         g=lambda fake_logits: -fake_logits.mean(),
@@ -45,7 +49,10 @@ def margin_loss(margin: float) -> losses.Adversarial:
 
 
 def repelling(weight: float) -> Term:
-    """Returns weight times the mean squared cosine of the codes of different fakes (EBGAN, Eq. 4)."""
+    """Returns weight / (N (N - 1)) Σ_i Σ_{j != i} (S_i'S_j / (||S_i|| ||S_j||))^2 for G (EBGAN, section 2.4).
+
+    S_i are the codes of the N fakes on all devices: it is the mean squared cosine of different ones.
+    """
 
     def g(p: Pass) -> Array:
         unit = lambda x: x / jnp.sqrt((x**2).sum(1, keepdims=True) + 1e-12)
@@ -61,7 +68,8 @@ def balanced(gamma: float, rate: float) -> Term:
     """Returns BEGAN's loss of errors L = -logits, section 3.3.
 
     D minimises L(x) - k L(G(z)), G minimises L(G(z)), and k <- k + rate (γ L(x) - L(G(z))), kept in [0, 1].
-    "began_measure" is the paper's measure of convergence, L(x) + |γ L(x) - L(G(z))|.
+    "began_measure" is the paper's measure of convergence, L(x) + |γ L(x) - L(G(z))|. In the paper k follows the fakes
+    of the generator's batch, here those of the discriminator's.
     """
 
     def update(p: Pass) -> dict[str, Array]:

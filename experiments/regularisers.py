@@ -5,9 +5,11 @@
     python launch.py benchmark digits
 
 `hinge` is the game without additions: spectral norm in the discriminator, no penalty. `lgan` and `gngan` have no
-spectral norm, because they bound the gradient themselves. Weights are the papers'; networks, Adam and numbers of steps
-are not. Periods that the papers give in epochs or images are shortened for small data sets. On the digits the networks
-are fully connected, on MNIST and CIFAR-10 DCGAN's.
+spectral norm, because they bound the gradient themselves. The weight of `lgan` is that of its authors' code, and those
+of `logan` and `icr` have the sources that `jaxgan.core.regularisers` names. Those of `srip` and `instance_noise` were
+not checked against the papers. Networks, Adam and numbers of steps are not the papers'. Periods that the papers give in
+epochs or images are shortened for small data sets. On the digits the networks are fully connected, on MNIST and
+CIFAR-10 DCGAN's.
 """
 
 import functools

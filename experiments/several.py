@@ -56,6 +56,7 @@ class ImageMixtureConfig(defaults.ImageConfig, MixtureConfig):
 def classified_generators(weight: float, noise: int) -> Term:
     """Returns the error of the head "generator_logits" on fakes, which D's classifier and, with a weight, G minimise.
 
+    It is -E log C_u(G_u(z)), with C_u the probability that the classifier gives to the generator u of each fake.
     z [B, (noise + 1) * GENERATORS] holds (noise, 1) in the place of its generator, and zeros.
     """
 
@@ -106,7 +107,8 @@ class TwoCritics(nn.Module):
 def dual(alpha: float, beta: float) -> Term:
     """Returns the loss of D2GAN, Eq. 1, with positive scores D1, D2 = softplus of the two critics.
 
-    min_G max_{D1, D2} α E log D1(x) - E D1(G(z)) - E D2(x) + β E log D2(G(z)).
+    min_G max_{D1, D2} α E log D1(x) - E D1(G(z)) - E D2(x) + β E log D2(G(z)). D1's critic gives "logits", D2's
+    "second". 1e-12 is added to the scores in logarithms.
     """
     log_score = lambda logits: jnp.log(softplus(logits) + 1e-12).mean()
     of_fakes = lambda p: beta * log_score(p.fake_out["second"]) - softplus(p.fake_logits).mean()

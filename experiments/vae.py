@@ -41,7 +41,11 @@ class AAEConfig(conditionings.Config):
     shows="an autoencoder whose codes a discriminator makes normally distributed",
 )
 def build_aae(images: ImageSet, config: AAEConfig) -> Experiment:
-    """The game's generator is the encoder: its input is an image, and its fakes are codes."""
+    """The game's generator is the encoder: its input is an image, and its fakes are codes.
+
+    E and the decoder minimise -E log D(E(x)) + reconstruction * the mean squared error of decoded codes, D minimises
+    -E log D(z) - E log(1 - D(E(x))) with z from N(0, I).
+    """
     image, code, latent = input_spec(*images.target.shape), input_spec(config.latent), prng.normal_latent(config.latent)
     E = images.network(config, "encoder", images.discriminator(config, heads.Code(config.latent)), image)
     decoder = images.network(config, "generator", images.generator(config, batch_norm=False), code)
@@ -82,7 +86,11 @@ class VAEGANConfig(conditionings.Config):
     shows="a variational autoencoder whose reconstruction error is measured in a discriminator's features",
 )
 def build_vaegan(images: ImageSet, config: VAEGANConfig) -> Experiment:
-    """Algorithm 1: three players with a loss each."""
+    """Algorithm 1: three players with a loss each.
+
+    E minimises KL(q(z|x) || N(0, I)) + L, G minimises γ L - L_GAN, and D minimises L_GAN, its cross-entropy on x and on
+    both kinds of fakes, G(E(x)) and G(z). L = E ||f(x) - f(G(E(x)))||^2 / 2 is the error in D's last features f.
+    """
     image, code, latent = input_spec(*images.target.shape), input_spec(config.latent), prng.normal_latent(config.latent)
     E = images.network(config, "encoder", images.discriminator(config, heads.Code(2 * config.latent)), image)
     G = images.network(config, "generator", images.generator(config, batch_norm=False), code)

@@ -55,6 +55,8 @@ CONTRAST_STD, SATURATION_STD = 0.5, 1.0  # of log2
 def adaptive(batch_size: int, target: float = 0.6, every: int = 4, images: float = 500_000.0) -> Augmentation:
     """Returns the augmentation whose probability p is the buffer "augment_p" and starts at 0.
 
+    Every `every` steps p changes by sign(E sign D(x) - target) * batch_size * every / images, and is at least 0.
+
     Args:
         batch_size: Examples per step, over all devices.
         target: Desired mean sign of the discriminator's logits at reals, r_t (Eq. 1).

@@ -52,18 +52,18 @@ def always(transform: Transform) -> Augmentation:
 
 
 def brightness(images: Array, key: Array) -> Array:
-    """Adds one draw from U(-0.5, 0.5) to all pixels of an image."""
+    """Returns x + u for each image x, with u from U(-0.5, 0.5)."""
     return images + _uniform(images, key, -0.5, 0.5)
 
 
 def saturation(images: Array, key: Array) -> Array:
-    """Scales the distance of each pixel's channels from their mean by one draw from U(0, 2) per image."""
+    """Returns m + u (x - m) for each image x, with m the mean of each pixel over channels and u from U(0, 2)."""
     grey = images.mean(-1, keepdims=True)
     return grey + (images - grey) * _uniform(images, key, 0.0, 2.0)
 
 
 def contrast(images: Array, key: Array) -> Array:
-    """Scales the distance of all values from the image mean by one draw from U(0.5, 1.5) per image."""
+    """Returns m + u (x - m) for each image x, with m its mean over all values and u from U(0.5, 1.5)."""
     mean = images.mean((1, 2, 3), keepdims=True)
     return mean + (images - mean) * _uniform(images, key, 0.5, 1.5)
 

@@ -15,15 +15,16 @@ from jaxgan.core.terms import Pass, Term
 
 
 def cross_entropy(logits: Array, labels: Array) -> Array:
-    """Returns the mean cross-entropy in nats of logits [B, K] and labels int32 [B]."""
+    """Returns the mean cross-entropy in nats, CE(C, y) = log Σ_j exp(C_j) - C_y, of logits [B, K] and labels [B]."""
     return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
 
 
 def auxiliary_classifier(weight: float = 1.0, d_fakes: bool = False) -> Term:
-    """Returns the classification error: D minimises it for reals, and for fakes if `d_fakes`; G for fakes.
+    """Returns the classification error as a term of both losses.
 
-    With `d_fakes` it is L_C of AC-GAN (Odena et al. 2016, arXiv 1610.09585). Without, and with the hinge loss, it is
-    the AC-GAN-mod of PyTorch-StudioGAN. Head: `Linear` with K "class_logits".
+    D minimises weight * CE(C(x), y), plus weight * CE(C(G(z, y)), y) if `d_fakes`; G minimises the latter. With
+    `d_fakes` it is minus L_C of AC-GAN, which both maximise (Odena et al. 2016, arXiv 1610.09585). Without, and with
+    the hinge loss, it is the AC-GAN-mod of PyTorch-StudioGAN. Head: `Linear` with K "class_logits".
     """
 
     def d(p: Pass) -> Array:
@@ -36,8 +37,9 @@ def auxiliary_classifier(weight: float = 1.0, d_fakes: bool = False) -> Term:
 def twin_classifiers(weight: float = 1.0) -> Term:
     """Returns the two classifiers of TAC-GAN (Gong et al. 2019, arXiv 1907.02690).
 
-    C learns the classes of reals, C' those of fakes. G minimises CE(C(G(z, y)), y) - CE(C'(G(z, y)), y), which removes
-    AC-GAN's reward for easily classified samples. Head: `Linear` with K "class_logits" and K "twin_logits".
+    D minimises CE(C(x), y) + CE(C'(G(z, y)), y): C learns the classes of reals, C' those of fakes. G minimises
+    CE(C(G(z, y)), y) - CE(C'(G(z, y)), y), which removes AC-GAN's reward for easily classified samples. Both have the
+    weight. Head: `Linear` with K "class_logits" and K "twin_logits".
     """
     on_fakes = lambda p, name: cross_entropy(p.fake_out[name], p.label)
     return Term(
@@ -50,8 +52,9 @@ def twin_classifiers(weight: float = 1.0) -> Term:
 def discriminative_classifier(weight: float = 1.0) -> Term:
     """Returns the classifier of ADC-GAN with 2 K classes (Hou et al. 2021, arXiv 2107.10060).
 
-    Classes 0 to K - 1 are reals, K to 2 K - 1 fakes. G minimises -log p(y, real | x) + log p(y, fake | x) for its
-    fakes. Head: `Linear` with 2 K "class_logits".
+    Classes 0 to K - 1 are reals, K to 2 K - 1 fakes. D minimises -log p(y, real | x) - log p(y, fake | G(z, y)), G
+    minimises -log p(y, real | G(z, y)) + log p(y, fake | G(z, y)), both with the weight. The authors' code
+    (houliangict/adcgan) numbers the classes 2 y and 2 y + 1. Head: `Linear` with 2 K "class_logits".
     """
     fake_label = lambda p: p.label + p.fake_out["class_logits"].shape[1] // 2
     on_fakes = lambda p, label: cross_entropy(p.fake_out["class_logits"], label)
@@ -72,8 +75,9 @@ def crammer_singer(logits: Array, labels: Array) -> Array:
 def multi_hinge() -> Term:
     """Returns the loss of MHinge-GAN (Kavalerov et al. 2019, arXiv 1912.04216), in place of another loss.
 
-    K + 1 logits, of which the last stands for fakes. D minimises the hinge of Crammer & Singer for reals of class y and
-    for fakes of class K; G for its fakes of class y. Head: `Linear` with K + 1 "class_logits".
+    K + 1 logits, of which the last stands for fakes. With H(C, y) = max(0, 1 - C_y + max_{j != y} C_j), D minimises
+    H(C(x), y) + H(C(G(z, y)), K) and G minimises H(C(G(z, y)), y). The hinge is that of the authors' code
+    (ilyakava/BigGAN-PyTorch). Head: `Linear` with K + 1 "class_logits".
     """
 
     def d(p: Pass) -> Array:
@@ -105,8 +109,9 @@ def _log_sum(proxy: Array, others: Array, chosen: Array) -> Array:
 def contrastive_loss(outputs: dict[str, Array], p: Pass, temperature: float) -> Array:
     """Returns ContraGAN's 2C loss (Kang & Park 2020, arXiv 2006.12681).
 
-    -log [e(⟨l_i, e_y⟩) + Σ_{k != i, y_k = y_i} e(⟨l_i, l_k⟩)] / [e(⟨l_i, e_y⟩) + Σ_{k != i} e(⟨l_i, l_k⟩)], with
-    e(s) = exp(s / temperature).
+    The mean over examples i of -log [e(⟨l_i, e_y⟩) + Σ_{k != i, y_k = y_i} e(⟨l_i, l_k⟩)] /
+    [e(⟨l_i, e_y⟩) + Σ_{k != i} e(⟨l_i, l_k⟩)], with e(s) = exp(s / temperature), as in the authors' code
+    (PyTorch-StudioGAN). l_i is the "embedding" and e_y the proxy of its class, both of norm 1.
     """
     proxy, others, same, distinct = _cosines(outputs, p)
     log_sum = lambda chosen: _log_sum(proxy / temperature, others / temperature, chosen)
@@ -114,10 +119,12 @@ def contrastive_loss(outputs: dict[str, Array], p: Pass, temperature: float) -> 
 
 
 def data_to_data_loss(outputs: dict[str, Array], p: Pass, temperature: float, margin: float) -> Array:
-    """Returns ReACGAN's D2D-CE loss (Kang et al. 2021, arXiv 2111.01118).
+    """Returns ReACGAN's D2D-CE loss (Kang et al. 2021, arXiv 2111.01118, Eq. 6).
 
-    -log a / (a + Σ_{k: y_k != y_i} exp([⟨l_i, l_k⟩ - m_n]_+ / t)) with a = exp([⟨l_i, e_y⟩ - m_p]_- / t). As in the
-    authors' code, m_p is `margin` and m_n is 1 - `margin`.
+    The mean over examples i of -log a / (a + Σ_{k: y_k != y_i} exp([⟨l_i, l_k⟩ - m_n]_+ / t)) with
+    a = exp([⟨l_i, e_y⟩ - m_p]_- / t), [s]_- = min(0, s) and t the temperature. As in the authors' code
+    (PyTorch-StudioGAN), m_p is `margin` and m_n is 1 - `margin`. That code also divides the sum over k by
+    exp(max_{k != i} (⟨l_i, l_k⟩ - m_n) / t); here the equation is followed.
     """
     proxy, others, same, _ = _cosines(outputs, p)
     easy = -relu(margin - proxy) / temperature

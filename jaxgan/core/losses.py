@@ -76,39 +76,46 @@ def _relative_to_average(real_logits: Array, fake_logits: Array) -> Array:
     return _cross_entropy(real_logits - axis.batch_mean(fake_logits), fake_logits - axis.batch_mean(real_logits))
 
 
+# D: -E log σ(D(x)) - E log(1 - σ(D(G(z)))). G: E log(1 - σ(D(G(z)))), for the sigmoid σ.
 # Goodfellow et al. 2014, Eq. 1. For fakes that D rejects with certainty the generator's gradient -sigmoid(D) vanishes.
 minimax = Adversarial(
     d=_cross_entropy,
     g=lambda fake_logits: -softplus(fake_logits).mean(),
 )
 
+# D: as in `minimax`. G: -E log σ(D(G(z))).
 # Goodfellow et al. 2014, section 3. For fakes that D rejects with certainty the gradient -sigmoid(-D) is -1.
 non_saturating = Adversarial(
     d=_cross_entropy,
     g=lambda fake_logits: softplus(-fake_logits).mean(),
 )
 
+# D: E (D(x) - b)^2 / 2 + E (D(G(z)) - a)^2 / 2. G: E (D(G(z)) - c)^2 / 2.
 # Mao et al. 2016, Eq. 2. With a, b, c = -1, 1, 0 and an optimal D, G minimises a Pearson chi-squared divergence.
 least_squares = Adversarial(d=_least_squares_d, g=_least_squares_g)
 
+# D: E max(0, 1 - D(x)) + E max(0, 1 + D(G(z))). G: -E D(G(z)).
 # Lim & Ye 2017; Miyato et al. 2018, Eqs. 16 and 17.
 hinge = Adversarial(
     d=lambda real_logits, fake_logits: relu(1.0 - real_logits).mean() + relu(1.0 + fake_logits).mean(),
     g=lambda fake_logits: -fake_logits.mean(),
 )
 
+# D: E D(G(z)) - E D(x). G: -E D(G(z)).
 # Arjovsky et al. 2017, Eq. 2. For a K-Lipschitz critic, -d / K is at most the earth mover's distance.
 wasserstein = Adversarial(
     d=lambda real_logits, fake_logits: fake_logits.mean() - real_logits.mean(),
     g=lambda fake_logits: -fake_logits.mean(),
 )
 
+# D: -E log σ(D(x) - D(G(z))). G: -E log σ(D(G(z)) - D(x)).
 # Jolicoeur-Martineau 2018 (RpGAN); Huang et al. 2024, Eq. 2. Real i is paired with fake i.
 relativistic = Relativistic(
     d=lambda real_logits, fake_logits: softplus(fake_logits - real_logits).mean(),
     g=lambda real_logits, fake_logits: softplus(real_logits - fake_logits).mean(),
 )
 
+# D: -E log σ(D(x) - E D(G(z))) - E log(1 - σ(D(G(z)) - E D(x))). G: the same with x and G(z) exchanged.
 # Jolicoeur-Martineau 2018 (RaGAN).
 relativistic_average = Relativistic(
     d=_relative_to_average,

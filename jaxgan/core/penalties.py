@@ -20,7 +20,7 @@ Penalty = Callable[[Critic, Array, Array, Array], Array]
 
 
 def squared_gradient_norm(critic: Critic, x: Array) -> Array:
-    """Returns the squared norm [B] of the critic's gradient at each example of x [B, ...]."""
+    """Returns ||∇_x D(x)||^2 [B], the squared norm of the critic's gradient at each example of x [B, ...]."""
     grads = jax.grad(lambda x: critic(x).sum())(x)
     return (grads**2).sum(range(1, x.ndim))
 
@@ -49,7 +49,9 @@ def path_lengths(synthesise: Callable[[Array], Array], styles: Array, noise: Arr
 def gradient_penalty(
     critic: Critic, real: Array, fake: Array, key: Array, target: float = 1.0, one_sided: bool = False
 ) -> Array:
-    """Returns the mean squared distance of gradient norms to `target`, at points between reals and fakes.
+    """Returns E (||∇D(x̂)|| - target)^2, the mean squared distance of gradient norms to `target`.
+
+    Points x̂ = ε x + (1 - ε) G(z) lie between reals and fakes. If `one_sided`, it is E max(0, ||∇D(x̂)|| - target)^2.
 
     Args:
         critic: Examples [B, ...] to logits [B].
@@ -68,10 +70,10 @@ def gradient_penalty(
 
 
 def dragan(critic: Critic, real: Array, fake: Array, key: Array) -> Array:
-    """Returns the mean squared distance of gradient norms to 1, at perturbed reals (Kodali et al. 2017). No fakes.
+    """Returns E (||∇D(x + δ)|| - 1)^2 at perturbed reals (DRAGAN; Kodali et al. 2017, arXiv 1705.07215). No fakes.
 
-    The perturbation is N(0, c I) as in the paper, with sqrt(c) half the standard deviation over all entries of the
-    whole batch, as in the authors' code.
+    δ is drawn from N(0, c I) as in the paper, with sqrt(c) half the standard deviation over all entries of the whole
+    batch, as in the authors' code.
     """
     center = axis.pmean(real.mean())
     std = jnp.sqrt(axis.pmean(((real - center) ** 2).mean()))
@@ -80,12 +82,12 @@ def dragan(critic: Critic, real: Array, fake: Array, key: Array) -> Array:
 
 
 def r1(critic: Critic, real: Array, fake: Array, key: Array) -> Array:
-    """Returns half the mean squared gradient norm at reals (Mescheder et al. 2018, Eq. 9). Its weight is gamma."""
+    """Returns E ||∇D(x)||^2 / 2 at reals (Mescheder et al. 2018, Eq. 9). Its weight is gamma."""
     return 0.5 * squared_gradient_norm(critic, real).mean()
 
 
 def r2(critic: Critic, real: Array, fake: Array, key: Array) -> Array:
-    """Returns half the mean squared gradient norm at fakes (Mescheder et al. 2018, Eq. 10). Its weight is gamma."""
+    """Returns E ||∇D(G(z))||^2 / 2 at fakes (Mescheder et al. 2018, Eq. 10). Its weight is gamma."""
     return 0.5 * squared_gradient_norm(critic, fake).mean()
 
 
@@ -95,9 +97,11 @@ def r1_r2(critic: Critic, real: Array, fake: Array, key: Array) -> Array:
 
 
 def max_gradient(critic: Critic, real: Array, fake: Array, key: Array) -> Array:
-    """Returns the largest squared gradient norm at points between reals and fakes of the whole batch, on all devices.
+    """Returns max ||∇D(x̂)||^2 over points x̂ between reals and fakes of the whole batch, on all devices.
 
-    Points are drawn as in `gradient_penalty`. Reference: Zhou et al. 2019 (Lipschitz GAN, arXiv 1902.05687).
+    Points are drawn as in `gradient_penalty`. The authors' code (ZhimingZhou/LGANs-for-reproduce) has the weight 0.1 on
+    CIFAR-10, and can add the points of largest gradient of former steps. Reference: Zhou et al. 2019 (Lipschitz GAN),
+    arXiv 1902.05687.
     """
     epsilon = prng.uniform(prng.as_example_keys(key, len(real)), *[1] * (real.ndim - 1))
     return axis.all_gather(squared_gradient_norm(critic, epsilon * real + (1.0 - epsilon) * fake)).max()

@@ -1,6 +1,7 @@
 """Regularisers and training techniques as terms of a two-player game, see `jaxgan.core.terms`.
 
-Weights are arguments, and their defaults are the papers'. Networks have the names "generator" and "discriminator".
+Weights are arguments, and their defaults are the papers' where a docstring names no other source. Networks have the
+names "generator" and "discriminator". D(x) is the logit of x, and E is the mean over the batch on all devices.
 """
 
 import functools
@@ -20,10 +21,11 @@ from jaxgan.core.terms import Forward, Pass, Term, adversarial, logits_of
 
 
 def consistency(transform: Transform, real_weight: float = 10.0, fake_weight: float = 0.0) -> Term:
-    """Returns weight * E (D(x) - D(T(x)))^2 over reals, and over fakes if `fake_weight` > 0.
+    """Returns the consistency of D under a transformation T, which is drawn for each example.
 
-    T draws a transformation for each example. Reals alone are CR-GAN (Zhang et al. 2019, arXiv 1910.12027);
-    fakes as well, with weight 10, is the balanced consistency regularisation bCR (Zhao et al. 2020, arXiv 2002.04724).
+    real_weight * E (D(x) - D(T(x)))^2 + fake_weight * E (D(G(z)) - D(T(G(z))))^2. The first term alone is CR-GAN
+    (Zhang et al. 2019, arXiv 1910.12027); both, with weights of 10, are the balanced consistency regularisation bCR
+    (Zhao et al. 2020, arXiv 2002.04724).
     """
 
     def d(p: Pass) -> Array:
@@ -38,7 +40,7 @@ def latent_consistency(std: float = 0.05, d_weight: float = 5.0, g_weight: float
     """Returns zCR (Zhao et al. 2020, arXiv 2002.04724): D changes little, and G much, as z becomes z + δ.
 
     D: d_weight * E (D(G(z)) - D(G(z + δ)))^2. G: -g_weight * E ||G(z) - G(z + δ)||^2, here the mean over pixels as in
-    PyTorch-StudioGAN. δ has the distribution N(0, std^2 I).
+    PyTorch-StudioGAN, whose std of 0.05 is the default. δ has the distribution N(0, std^2 I).
     """
     moved = lambda p: p.generate(p.z + std * prng.normal(p.example_keys(), *p.z.shape[1:]))
     return Term(
@@ -51,9 +53,10 @@ def latent_consistency(std: float = 0.05, d_weight: float = 5.0, g_weight: float
 def lecam(weight: float = 0.3, decay: float = 0.99, start: int = 1_000) -> Term:
     """Returns the LeCam regulariser with moving anchors (Tseng et al. 2021, arXiv 2104.03310).
 
-    weight * (E [D(x) - α_F]^2 + E [α_R - D(G(z))]^2), where α_R and α_F are moving averages of the logits of reals and
-    of fakes. As in the authors' code, and unlike in the paper's equation, negative differences cost nothing. Until
-    step `start` the weight is 0 and the anchors are the means of the batch.
+    weight * (E [D(x) - α_F]_+^2 + E [α_R - D(G(z))]_+^2), where α_R and α_F are moving averages of the logits of reals
+    and of fakes, which include the present batch. [a]_+ = max(0, a) is that of the authors' code (google/lecam-gan); in
+    the paper's equation negative differences count as well. The default weight is their code's for CIFAR-10. Until step
+    `start` the weight is 0 and the anchors are the means of the batch.
     """
 
     def anchors(p: Pass) -> dict[str, Array]:
@@ -71,17 +74,17 @@ def lecam(weight: float = 0.3, decay: float = 0.99, start: int = 1_000) -> Term:
 
 
 def off_diagonal(gram: Array) -> Array:
-    """Returns the squared norm of W'W without its diagonal (BigGAN; Brock et al. 2018, arXiv 1809.11096)."""
+    """Returns ||W'W ⊙ (1 - I)||_F^2 for gram = W'W [N, N] (BigGAN; Brock et al. 2018, arXiv 1809.11096)."""
     return ((gram * (1.0 - jnp.eye(len(gram)))) ** 2).sum()
 
 
 def distance_to_identity(gram: Array) -> Array:
-    """Returns the squared norm of W'W - I (Brock et al. 2016, arXiv 1609.07093)."""
+    """Returns ||W'W - I||_F^2 for gram = W'W [N, N] (Brock et al. 2016, arXiv 1609.07093)."""
     return ((gram - jnp.eye(len(gram))) ** 2).sum()
 
 
 def spectral_isometry(gram: Array) -> Array:
-    """Returns the largest singular value of W'W - I (SRIP; Bansal et al. 2018, arXiv 1810.09102), exactly."""
+    """Returns σ_max(W'W - I) for gram = W'W [N, N] (SRIP; Bansal et al. 2018, arXiv 1810.09102), without iterations."""
     return jnp.abs(jnp.linalg.eigvalsh(gram - jnp.eye(len(gram)))).max()
 
 
@@ -105,7 +108,10 @@ def orthogonal(
 
 
 def historical_averaging(weight: float = 1.0) -> Term:
-    """Returns weight * ||θ - mean of θ over all steps||^2 of each player (Salimans et al. 2016, arXiv 1606.03498)."""
+    """Returns weight * ||θ - 1/t Σ_{i=1}^t θ[i]||^2 for the parameters θ of each player, θ[i] those of step i.
+
+    Reference: Salimans et al. 2016, arXiv 1606.03498, section 3.3.
+    """
 
     def means(p: Pass) -> dict[str, Params]:
         follow = lambda old, new: old + (new - old) / (1.0 + p.state.step.astype(jnp.float32))
@@ -128,8 +134,8 @@ def historical_averaging(weight: float = 1.0) -> Term:
 def top_k(loss: Adversarial, steps_per_epoch: int, decay: float = 0.99, smallest: float = 0.5) -> Term:
     """Returns a loss whose generator learns from the k fakes of the batch with the highest logits.
 
-    k / B falls from 1 by the factor `decay` an epoch to `smallest` (Sinha et al. 2020, arXiv 2002.06224).
-    The generator's loss must be a mean over examples. The batch is that of all devices.
+    In epoch n, k = ⌈B max(decay^n, smallest)⌉ for B fakes on all devices. The generator's loss must be a mean over
+    examples. The discriminator learns from all. Reference: Sinha et al. 2020, arXiv 2002.06224.
     """
 
     def g(p: Pass) -> Array:
@@ -144,9 +150,9 @@ def top_k(loss: Adversarial, steps_per_epoch: int, decay: float = 0.99, smallest
 
 
 def feature_matching(loss: AdversarialLoss) -> Term:
-    """Returns a loss whose generator matches the mean features of reals (Salimans et al. 2016, arXiv 1606.03498).
+    """Returns a loss whose generator minimises ||E f(x) - E f(G(z))||^2, with f(x) the discriminator's "features".
 
-    The discriminator must return "features".
+    Reference: Salimans et al. 2016, arXiv 1606.03498, section 3.1.
     """
     match = lambda p: losses.feature_matching(p.real_out["features"], p.fake_out["features"])
     return Term("feature_matching", d=adversarial(loss).d, g=match)
@@ -155,10 +161,13 @@ def feature_matching(loss: AdversarialLoss) -> Term:
 def latent_optimisation(alpha: float = 0.9, beta: float = 5.0, limit: float = 1.0, weight: float = 0.1) -> Term:
     """Returns the latent step of LOGAN by natural gradient (Wu et al. 2019, arXiv 1912.00953).
 
-    z' = z + α g / (β + ||g||^2) with g = ∂D(G(z)) / ∂z, clipped to [-limit, limit], replaces z in the losses of both
-    players, and their gradients pass through it. z must be drawn from that cube. Both losses gain
-    weight * E ||z' - z||^2, the paper's penalty on the step, here after clipping. The default weight is that of
-    PyTorch-StudioGAN for CIFAR-10, which moves 80 % of the latents, twice, where here all of them move once.
+    z' = z + α g / (β + ||g||^2) with g = ∂D(G(z)) / ∂z, clipped to [-limit, limit] (Algorithm 1), replaces z in the
+    losses of both players, and their gradients pass through it. z must be drawn from that cube. Both losses gain the
+    regulariser weight * E ||z' - z||^2 (Eq. 17), here after clipping.
+
+    α = 0.9 and β = 5 are the paper's settings of BigGAN-deep on ImageNet. There half of the entries of z move, and the
+    weight is 300, because deep networks have large Lipschitz constants. The default weight is PyTorch-StudioGAN's for
+    a shallow network on CIFAR-10, where β is 0.1 and 80 % of the latents move. Here all latents move.
     """
 
     def change(forward: Forward) -> Forward:
@@ -180,9 +189,10 @@ def latent_optimisation(alpha: float = 0.9, beta: float = 5.0, limit: float = 1.
 
 
 def gradient_normalisation() -> Term:
-    """Returns the term that divides each logit f by ||∇f|| + |f| (GN-GAN; Wu et al. 2021, arXiv 2109.02235).
+    """Returns the term that replaces each logit f(x) by f(x) / (||∇_x f(x)|| + |f(x)|), for both players (GN-GAN).
 
-    Logits are then in (-1, 1), and a piecewise linear discriminator is 1-Lipschitz.
+    Logits are then in (-1, 1), and the gradient of a piecewise linear discriminator has at most the norm 1 where it
+    exists. Reference: Wu et al. 2021, arXiv 2109.02235, and the authors' code (basiclab/GNGAN-PyTorch).
     """
 
     def change(forward: Forward) -> Forward:
@@ -203,7 +213,8 @@ def gradient_normalisation() -> Term:
 def instance_noise(std: float, steps: int) -> Term:
     """Returns Gaussian noise on all that the discriminator sees, whose std falls linearly to 0 over `steps`.
 
-    Reference: Sønderby et al. 2016, arXiv 1610.04490.
+    D(x + ε) replaces D(x), with ε from N(0, s^2 I) and s = std * max(0, 1 - step / steps). The noise is that of
+    Sønderby et al. 2016, arXiv 1610.04490; the schedule is not from the paper.
     """
 
     def change(forward: Forward) -> Forward:
@@ -220,9 +231,10 @@ def instance_noise(std: float, steps: int) -> Term:
 def pseudo_augmentation(images: int = 500_000, target: float = 0.6) -> Term:
     """Returns adaptive pseudo augmentation, APA (Jiang et al. 2021, arXiv 2111.06849).
 
-    With probability p a real is replaced by a fake, which the discriminator is then shown as real. Each step moves p
-    towards E sign D(real) = `target`, at a rate at which p rises from 0 to 1 over `images` examples. The authors' code
-    adjusts p every fourth step.
+    With probability p a real is replaced by a fake, which the discriminator is then shown as real. Each step changes p
+    by sign(E sign D(x) - target) * B / images, with x all that is shown as real in a batch of B, and p in [0, 1]. The
+    target and `images` are the defaults of the authors' code (EndlessSora/DeceiveD), which changes p every fourth step
+    by four times as much, has no upper bound of p, and shows the fakes of the generator's last update.
     """
 
     def change(forward: Forward) -> Forward:
@@ -246,8 +258,9 @@ def pseudo_augmentation(images: int = 500_000, target: float = 0.6) -> Term:
 def mode_seeking(weight: float = 1.0) -> Term:
     """Returns weight / (d(G(z), G(z')) / d(z, z')) for two latents of each example (MSGAN).
 
-    d is the mean absolute difference over the whole batch. The paper maximises the ratio; its code, which is followed
-    here, minimises the inverse. Reference: Mao et al. 2019, arXiv 1903.05628.
+    d is the mean absolute difference over the whole batch. The paper maximises the ratio. Its code (HelenMao/MSGAN),
+    which is followed here, minimises the inverse with weight 1, and 1e-5 added to the ratio. There the discriminator
+    also judges G(z'), here G(z) alone. Reference: Mao et al. 2019, arXiv 1903.05628.
     """
 
     def g(p: Pass) -> Array:

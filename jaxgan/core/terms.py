@@ -138,7 +138,7 @@ def adversarial(loss: AdversarialLoss) -> Term:
 
 
 def penalised(penalty: Penalty, weight: float, name: str = "penalty") -> Term:
-    """Returns a gradient penalty as a term of the discriminator's loss, so that several can be added."""
+    """Returns weight * penalty as a term of the discriminator's loss, so that several penalties can be added."""
     return Term(name, d=lambda p: weight * penalty(p.critic, p.real, p.fake, p.example_keys()))
 
 

@@ -46,6 +46,8 @@ def content_metrics(videos: np.ndarray) -> dict[str, float]:
 def average_content_distance(colours: np.ndarray) -> float:
     """Returns the mean distance between the shape's colours [N, T, 3] in two frames of a video.
 
+    The mean over videos of 1 / (T (T - 1)) Σ_s Σ_{t != s} ||c_s - c_t|| for the colours c_t of frame t.
+
     Reference: Tulyakov et al. 2018, section 4, whose colours have another scale.
     """
     n, t, _ = colours.shape

@@ -23,9 +23,10 @@ def vendi_score(features: np.ndarray) -> float:
 
 
 def rank_sum_z(a: np.ndarray, b: np.ndarray) -> float:
-    """Returns the Mann-Whitney statistic of two samples as a z-score: negative if values of `a` tend to be smaller.
+    """Returns the Mann-Whitney statistic of a [M] and b [N] as a z-score: negative if values of `a` tend to be smaller.
 
-    Ties count one half in the statistic; its variance is that of the case without ties.
+    Z = (U - M N / 2) / √(M N (M + N + 1) / 12), where U counts the pairs with a_i > b_j. Ties count one half; the
+    variance is that of the case without ties.
     """
     m, n = len(a), len(b)
     ordered = np.sort(b)
@@ -36,10 +37,12 @@ def rank_sum_z(a: np.ndarray, b: np.ndarray) -> float:
 def copying_test(train: np.ndarray, test: np.ndarray, fake: np.ndarray, cells: int = 3, seed: int = 0) -> float:
     """Returns C_T, a z-score of copying: below -3 samples lie closer to training points than test points do.
 
-    Training points [N, D] are divided into cells by k-means. In each cell the distances of test points [M, D] and of
-    generated points [L, D] to their nearest training points are compared by `rank_sum_z`. C_T is the mean over the
-    cells, weighted by the shares of test points. Cells with fewer than `MIN_CELL` points of either kind are left out;
-    returns NaN if all are.
+    C_T = Σ_π P(π) Z(π) / Σ_π P(π) over cells π, into which k-means divides the space of the training points [N, D].
+    P(π) is the share of the test points [M, D] that lie in π, and Z(π) the `rank_sum_z` of the distances of the
+    generated points [L, D] in π, compared with those of the test points in π, to their nearest training points d(x, T).
+    The authors' code (casey-meehan/data-copying) looks for these in the same cell alone, and corrects Z for continuity.
+    Cells with fewer than `MIN_CELL` points of either kind are left out, in the authors' code those with a small share
+    of generated points; returns NaN if all are.
 
     Reference: Meehan et al. 2020, arXiv 2004.05675, section 3.
     """

@@ -40,6 +40,8 @@ def moments(chunks: Iterable[np.ndarray]) -> Moments:
 def frechet_distance(a: Moments, b: Moments) -> float:
     """Returns the squared Fréchet (2-Wasserstein) distance of two Gaussians.
 
+    ||μ_a - μ_b||^2 + tr(Σ_a + Σ_b - 2 (Σ_a Σ_b)^(1/2)) for means μ and covariances Σ.
+
     Estimates from finite samples are biased upwards, more so for fewer samples. Warns if either set of moments was
     estimated from no more samples than it has dimensions: its covariance is then singular.
 

@@ -6,7 +6,8 @@ import numpy as np
 def mmd(a: np.ndarray, b: np.ndarray, std: float) -> float:
     """Returns the maximum mean discrepancy of points a [N, D] and b [M, D], with a Gaussian kernel.
 
-    It is the biased estimate: never negative, and not 0 for two samples of the same density.
+    √(E k(a, a') + E k(b, b') - 2 E k(a, b)) with k(p, q) = exp(-||p - q||^2 / (2 std^2)), over all pairs. It is the
+    biased estimate: never negative, and not 0 for two samples of the same density.
 
     Args:
         a: Points [N, D].
@@ -24,6 +25,8 @@ def kernel_distance(
     real: np.ndarray, fake: np.ndarray, subsets: int = 100, size: int = 1_000, seed: int = 0
 ) -> dict[str, float]:
     """Returns the squared maximum mean discrepancy of features with the kernel (x·y / D + 1)³; on Inception, the KID.
+
+    E k(x, x') + E k(y, y') - 2 E k(x, y), where pairs within a set are of different rows.
 
     Args:
         real: Features [N, D].

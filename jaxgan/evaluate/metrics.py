@@ -7,7 +7,7 @@ import numpy as np
 
 from jaxgan.data.datasets import Dataset
 from jaxgan.errors import UserError, did_you_mean
-from jaxgan.evaluate import classifier, inception, pixels, random_network, vgg
+from jaxgan.evaluate import classifier, inception, lpips, pixels, random_network, vgg
 from jaxgan.evaluate.diversity import copying_test, feature_likelihood, vendi_score
 from jaxgan.evaluate.frechet import frechet_distance, moments
 from jaxgan.evaluate.kernel import kernel_distance
@@ -157,7 +157,7 @@ def classification_accuracy(s: EvaluatedSamples) -> MetricResult:
     `cas` is the accuracy on test images (training images, if there is no test split) of the feature classifier's recipe
     trained on the samples and their requested classes. `cas_of_training_images` is that of the recipe trained on the
     training images. `cas_reverse` is the accuracy of the latter on the samples. Reference: Ravuri & Vinyals 2019,
-    arXiv 1905.10887.
+    arXiv 1905.10887, section 3, whose classifiers are ResNets.
     """
     _require_labels("cas", s)
     train, test = s.reference.train, s.reference.test
@@ -235,6 +235,16 @@ def vgg_precision_recall(s: EvaluatedSamples) -> MetricResult:
     )
 
 
+def lpips_diversity(s: EvaluatedSamples) -> MetricResult:
+    """Mean LPIPS distance of random pairs of samples, and of as many training images."""
+    weights, linear, real = s.reference.vgg_weights, lpips.load_linear(), s.reference.train.images
+    score = lambda images: require_enough(lambda: lpips.diversity(images, weights.variables["params"], linear))
+    real = real[subset_indices(len(real), len(s.samples))]
+    protocol = {"evaluator": "LPIPS 0.1, VGG-16", "weights": weights.sha256, "linear_weights": lpips.SHA256}
+    protocol |= {"resize": lpips.RESIZE, "data": s.reference.train.name, "n_real": len(real)}
+    return MetricResult({"lpips": score(s.samples), "lpips_of_training_images": score(real)}, protocol)
+
+
 def clean_fid(s: EvaluatedSamples) -> MetricResult:
     """Fréchet Inception distance with clean-fid's antialiased bicubic resize."""
     real = s.reference.clean_inception_features
@@ -287,6 +297,7 @@ METRICS: dict[str, Metric] = {
     "prdc_inception": inception_precision_recall,
     "set5": set5,
     "prdc_vgg": vgg_precision_recall,
+    "lpips": lpips_diversity,
 }
 
 PIXEL_METRICS = ("neighbours", "pixels")  # They need no network, and no classes of the data.

@@ -41,7 +41,10 @@ def prdc(real: np.ndarray, fake: np.ndarray, k: int = 5) -> dict[str, float]:
 
 
 def expected_coverage(n: int, m: int, k: int = 5) -> float:
-    """Returns the expected coverage of n reals by m fakes of the same distribution (Naeem et al. 2020, Lemma 2)."""
+    """Returns the expected coverage of n reals by m fakes of the same distribution (Naeem et al. 2020, Lemma 2).
+
+    1 - Π_{i=0}^{k-1} (n - 1 - i) / (n + m - 1 - i).
+    """
     i = np.arange(k)
     return float(1 - np.prod((n - 1.0 - i) / (n + m - 1.0 - i)))
 

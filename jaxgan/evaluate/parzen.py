@@ -13,6 +13,8 @@ WIDTHS = np.logspace(-1, 0, 10)  # candidate kernel widths, for pixels in [0, 1]
 def log_likelihood(test: np.ndarray, samples: np.ndarray, widths: np.ndarray) -> np.ndarray:
     """Returns the log-density in nats [W, N] of test points under a mixture of Gaussians, for each width.
 
+    log 1/M Σ_i exp(-||x - s_i||^2 / (2 σ^2)) - D/2 log(2 π σ^2) at x, for samples s_i and the width σ.
+
     Args:
         test: Points [N, D].
         samples: Centres [M, D] of the equally weighted Gaussians.

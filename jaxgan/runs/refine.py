@@ -128,6 +128,9 @@ def sample_rejected(
 ) -> np.ndarray:
     """Returns n samples that passed discriminator rejection sampling (Azadi et al. 2018, arXiv 1810.06758).
 
+    Each is accepted with the probability `acceptance`. The largest logit is estimated over a burn-in, and raised when a
+    larger one appears.
+
     Args:
         run: A run whose discriminator was trained by cross-entropy; other logits give a heuristic.
         n: How many samples.
@@ -178,8 +181,9 @@ def sample_rejected(
 def langevin(key: Array, z: Array, critic: Critic, steps: int, step_size: float) -> Array:
     """Returns latents after Langevin steps on the energy E(z) = ||z||^2 / 2 - D(G(z)).
 
-    z <- z - step_size / 2 ∇E(z) + √step_size n with n from N(0, I). For an optimal D the samples G(z) then have the
-    density of the data. Reference: Che et al. 2020 (DDLS), arXiv 2003.06060, Algorithm 1.
+    z <- z - step_size / 2 ∇E(z) + √step_size n with n from N(0, I). E(z) is the paper's -log p_0(z) - d(G(z)) for the
+    prior p_0 = N(0, I) and logits d, up to a constant. For an optimal D the samples G(z) have the density of the data
+    in the limit of many small steps. Reference: Che et al. 2020 (DDLS), arXiv 2003.06060, Algorithm 1.
 
     Args:
         key: One key per example, or one for all.
@@ -246,8 +250,10 @@ def _require_normal(run: Run, latent: Callable[[Array], Array]) -> None:
 def directions(run: Run, k: int = 5, member: int = 0) -> Directions:
     """Returns the k directions in which the generator's first layer changes most (SeFa).
 
-    They are eigenvectors of A'A for the weights A of that layer, in closed form. Move z along one to edit a sample.
-    Raises UserError if the generator has no linear first layer. Reference: Shen & Zhou 2020, arXiv 2007.06600, Eq. 4.
+    They are the eigenvectors n of A'A with the largest eigenvalues, for the first layer A z + b: the directions of
+    norm 1 with the largest ||A n||^2. Move z along one to edit a sample. The authors' code (genforce/sefa) scales the
+    weights of each output to norm 1 before; here they are as in the paper. Raises UserError if the generator has no
+    linear first layer. Reference: Shen & Zhou 2020, arXiv 2007.06600, Eq. 4.
     """
     networks = _networks(run, member)
     size = jax.eval_shape(networks.latent, jax.random.split(jax.random.key(0), 1)).shape[1]
