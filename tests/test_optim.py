@@ -95,17 +95,16 @@ class Scaled(nn.Module):
         return batch_norm(train)(x).sum(1)
 
 
-@pytest.mark.parametrize("frozen", [False, True])
-def test_a_projection_sees_the_statistics_of_its_own_step(frozen, key):
-    """Also through `freeze`, here of other parameters."""
+def test_a_projection_sees_the_statistics_of_its_own_step(key):
+    """Also through `freeze`, here of another parameter."""
     network = Network("d", Scaled(), (input_spec(2),))
 
     def loss(state, batch, key):
         logits, state = network(state, batch["real"])
         return logits.mean(), (state, {})
 
-    optimizer = optax.chain(optax.sgd(0.1), optim.clip_singular_values())
-    optimizer = optim.freeze(optimizer, lambda path: path.endswith("bias")) if frozen else optimizer
+    clipped = optax.chain(optax.sgd(0.1), optim.clip_singular_values())
+    optimizer = optim.freeze(clipped, lambda path: path.endswith("bias"))
     game = Game((network,), {"d": Player(("d",), optimizer)}, (Phase("d", "d", loss),))
     batch = {"real": 0.1 * jax.random.normal(key, [16, 2]), "index": jnp.arange(16)}
     state, _ = make_update(game)(game.phases, init_state(game, key), batch, key)

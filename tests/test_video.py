@@ -162,7 +162,7 @@ def random_variables(module, key, *inputs):
 def test_tgans_latents_over_time_are_transposed_convolutions(key):
     module, z = tgan.TemporalGenerator(frames=8, width=8), jax.random.uniform(key, [2, 3], minval=-1)
     variables = random_variables(module, key, z)
-    params, stats = variables["params"], variables["batch_stats"]
+    params, stats = (jax.device_get(variables[name]) for name in ("params", "batch_stats"))
 
     def activate(x, i):
         mean, var = stats[f"BatchNorm_{i}"]["mean"], stats[f"BatchNorm_{i}"]["var"]
@@ -176,7 +176,7 @@ def test_tgans_latents_over_time_are_transposed_convolutions(key):
                 out[:, 2 * t + k] += x[:, t] @ kernel[3 - k]  # flax does not flip the kernel
         return out[:, 1:-1]
 
-    x = activate((z @ params["Dense_0"]["kernel"])[:, None], 0)
+    x = activate((np.asarray(z) @ params["Dense_0"]["kernel"])[:, None], 0)
     for i in (0, 1):
         x = activate(double(x, params[f"ConvTranspose_{i}"]["kernel"]), i + 1)
     expected = np.tanh(double(x, params["ConvTranspose_2"]["kernel"]) + params["ConvTranspose_2"]["bias"])
