@@ -30,7 +30,7 @@ PAPER = "Saito et al. 2017, arXiv 1611.06624"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config(VideoConfig):
-    """TGAN. The learning rate is for a few thousand steps; the paper's is 5e-5."""
+    """TGAN. The learning rate is for a few thousand steps; that of the authors' code is 5e-5."""
 
     data: str = setting("", DATA_HELP)
     frames: int = setting(8, "frames of a video, a power of two")

@@ -46,10 +46,10 @@ def clip_singular_values(every: int = 1) -> optax.GradientTransformationExtraArg
 
 
 def with_clipped_singular_values(params: Mapping[str, Any], buffers: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns parameters whose layers have singular values of at most 1 (Saito et al. 2017, section 3.3).
+    """Returns parameters whose kernels have singular values of at most 1 (Saito et al. 2017, arXiv 1611.06624).
 
     A kernel [..., O] is clipped as a matrix with O columns. The scale of a batch norm is clipped to [0.01 s, s], where
-    s is the running standard deviation of its input: the authors' code has the lower bound. Other parameters stay.
+    s is the running standard deviation of its input. Both are as in the authors' code. Other parameters stay.
 
     Args:
         params: Parameters by network name.
