@@ -19,7 +19,14 @@ def project(projection: Projection) -> optax.GradientTransformationExtraArgs:
     player's networks, such as batch statistics. It raises ValueError if it is not given the parameters.
     """
 
-    def update(updates: optax.Updates, state: optax.OptState, params=None, *, buffers: Any = None, **_: Any):
+    def update(
+        updates: optax.Updates,
+        state: optax.OptState,
+        params: optax.Params | None = None,
+        *,
+        buffers: Any = None,
+        **_: Any,
+    ) -> tuple[optax.Updates, optax.OptState]:
         if params is None:
             raise ValueError("a projection needs the parameters; call optimizer.update(grads, opt_state, params)")
         projected = projection(jax.tree.map(jnp.add, params, updates), buffers)
