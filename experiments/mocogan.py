@@ -43,6 +43,7 @@ class DigitsConfig(VideoConfig):
     frames: int = setting(8, "frames of a video", low=4)
     content: int = setting(50, "dimensions of the content latent")
     motion: int = setting(10, "dimensions of the noise and of the motion latent in each frame")
+    b1: float = setting(0.5, "Adam's beta1")
     weight_decay: float = setting(1e-5, "weight decay of all players")
     noise: float = setting(0.2, "standard deviation of the noise before each convolution of the discriminators")
     g_width: int = setting(32, "channels of the generator at half the size; the paper has 64")

@@ -44,7 +44,6 @@ class VideoConfig(experiment.Config):
     size: int = setting(16, "side of a frame in pixels: 4 times a power of two")
     width: int = setting(16, "channels at half the size; the papers have 64")
     lr: float = setting(2e-4, "learning rate of all players")
-    b1: float = setting(0.5, "Adam's beta1")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -52,6 +51,7 @@ class Config(VideoConfig):
     """VGAN."""
 
     data: str = setting("", DATA_HELP)
+    b1: float = setting(0.5, "Adam's beta1")
     latent: int = setting(100, "dimensions of z")
     mask: float = setting(0.1, "weight of the mean of the mask, lambda")
 

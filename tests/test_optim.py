@@ -1,5 +1,7 @@
-"""Clipped weights stay within the limit; half-lives and schedules are exact in images."""
+"""Clipped weights and singular values stay within the limit; half-lives and schedules are exact in images."""
 
+import chex
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,6 +10,9 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from jaxgan.core import optim
+from jaxgan.core.game import Game, Network, Phase, Player, init_state, input_spec
+from jaxgan.core.update import make_update
+from jaxgan.networks.layers import batch_norm
 
 
 def test_clipped_weights_stay_within_the_limit(key):
@@ -31,6 +36,81 @@ def test_clipping_changes_only_weights_beyond_the_limit():
 def test_clipping_without_parameters_is_an_error():
     with pytest.raises(ValueError, match="needs the parameters"):
         optim.clip_weights(1.0).update(jnp.zeros(1), optax.EmptyState())
+
+
+def critic(*shape):
+    """Returns random parameters and buffers of a critic whose kernel has the given shape."""
+    random = lambda *shape: jnp.asarray(np.random.default_rng(0).normal(size=shape), jnp.float32)
+    layers = {"Conv_0": {"kernel": random(*shape), "bias": 9 * random(5)}, "BatchNorm_0": {"scale": random(3)}}
+    return {"d": layers}, {"d": {"batch_stats": {"BatchNorm_0": {"mean": jnp.zeros(3), "var": jnp.full(3, 0.25)}}}}
+
+
+@pytest.mark.parametrize("shape", [(2, 2, 3, 5), (3, 5), (7, 1), (1, 1, 1, 2, 5)])
+def test_clipped_singular_values_are_those_of_numpy(shape):
+    params, buffers = critic(*shape)
+    clipped = optim.with_clipped_singular_values(params, buffers)
+    kernel = np.float64(params["d"]["Conv_0"]["kernel"])
+    u, s, vh = np.linalg.svd(kernel.reshape(-1, shape[-1]), full_matrices=False)
+    assert s.max() > 1
+    expected = (u * np.minimum(s, 1) @ vh).reshape(shape)
+    assert_allclose(clipped["d"]["Conv_0"]["kernel"], expected, atol=1e-5)
+    assert_array_equal(clipped["d"]["Conv_0"]["bias"], params["d"]["Conv_0"]["bias"])
+    chex.assert_trees_all_close(optim.with_clipped_singular_values(clipped, buffers), clipped, atol=1e-6)
+
+
+def test_layers_without_large_singular_values_stay_exactly():
+    params, buffers = critic(2, 2, 3, 5)
+    small = jax.tree.map(lambda x: 0.1 * jnp.abs(x), params)
+    assert np.linalg.svd(small["d"]["Conv_0"]["kernel"].reshape(-1, 5), compute_uv=False).max() < 1
+    chex.assert_trees_all_equal(optim.with_clipped_singular_values(small, buffers), small)
+
+
+def test_scales_of_batch_norm_are_clipped_by_the_running_standard_deviation():
+    params, buffers = critic(3, 5)
+    scale = jnp.array([-1.0, 0.4, 2.0])
+    clipped = optim.with_clipped_singular_values({"d": params["d"] | {"BatchNorm_0": {"scale": scale}}}, buffers)
+    assert_allclose(clipped["d"]["BatchNorm_0"]["scale"], [0.005, 0.4, 0.5], rtol=1e-6)
+    others = {"d": {"LayerNorm_0": {"scale": scale}}}  # has no running statistics
+    chex.assert_trees_all_equal(optim.with_clipped_singular_values(others, buffers), others)
+
+
+def test_singular_values_are_clipped_at_every_third_update():
+    params, buffers = critic(3, 5)
+    optimizer = optax.chain(optax.sgd(1.0), optim.clip_singular_values(every=3))
+    state, largest = optimizer.init(params), []
+    grads = jax.tree.map(lambda p: -p, params)
+    for _ in range(4):
+        updates, state = optimizer.update(grads, state, params, buffers=buffers)
+        params = optax.apply_updates(params, updates)
+        largest.append(np.linalg.svd(params["d"]["Conv_0"]["kernel"], compute_uv=False).max())
+    assert_allclose(largest[2], 1, rtol=1e-5)
+    assert min(largest[0], largest[1], largest[3]) > 1.5
+
+
+class Scaled(nn.Module):
+    """Batch norm alone: examples [B, 2] to logits [B]."""
+
+    @nn.compact
+    def __call__(self, x, train=True):
+        return batch_norm(train)(x).sum(1)
+
+
+def test_a_projection_sees_the_statistics_of_its_own_step(key):
+    """Also through `freeze`, here of another parameter."""
+    network = Network("d", Scaled(), (input_spec(2),))
+
+    def loss(state, batch, key):
+        logits, state = network(state, batch["real"])
+        return logits.mean(), (state, {})
+
+    clipped = optax.chain(optax.sgd(0.1), optim.clip_singular_values())
+    optimizer = optim.freeze(clipped, lambda path: path.endswith("bias"))
+    game = Game((network,), {"d": Player(("d",), optimizer)}, (Phase("d", "d", loss),))
+    batch = {"real": 0.1 * jax.random.normal(key, [16, 2]), "index": jnp.arange(16)}
+    state, _ = make_update(game)(game.phases, init_state(game, key), batch, key)
+    variance = state.buffers["d"]["batch_stats"]["BatchNorm_0"]["var"]
+    assert (variance < 0.95).all()  # Before the step it is 1.
+    assert_allclose(state.params["d"]["BatchNorm_0"]["scale"], jnp.sqrt(variance), rtol=1e-6)
 
 
 @pytest.mark.parametrize(("half_life", "batch_size"), [(10_000, 64), (500_000, 64), (32, 64)])

@@ -1,4 +1,4 @@
-"""Tests of videos: shapes on Bezier curves, files, content metrics, and the networks of VGAN and MoCoGAN."""
+"""Tests of videos: shapes on Bezier curves, files, content metrics, and the networks of VGAN, MoCoGAN and TGAN."""
 
 import jax
 import jax.numpy as jnp
@@ -9,10 +9,11 @@ from PIL import Image
 from scipy.interpolate import BPoly
 
 from experiments import mocogan as mocogan_experiment
+from experiments import tgan as tgan_experiment
 from jaxgan.data import videos
 from jaxgan.errors import UserError
 from jaxgan.evaluate import content
-from jaxgan.networks import mocogan, vgan
+from jaxgan.networks import mocogan, tgan, vgan
 from jaxgan.render.outputs import Videos, to_uint8
 
 FRAMES, SIZE = 8, 16
@@ -149,3 +150,66 @@ def test_a_random_frame_belongs_to_its_video(key):
     frames = mocogan_experiment.random_frames(clips, jax.random.split(key, 20)).ravel()
     assert (frames // 2 == jnp.arange(20.0)).all()
     assert set((frames % 2).tolist()) == {0.0, 1.0}
+
+
+def random_variables(module, key, *inputs):
+    """Returns variables of a module as random positive numbers, so that no part of it is without effect."""
+    leaves, structure = jax.tree.flatten(jax.eval_shape(lambda: module.init(key, *inputs, train=False)))
+    numbers = np.random.default_rng(0)
+    return jax.tree.unflatten(structure, [jnp.float32(numbers.uniform(-0.2, 1, x.shape) ** 2) for x in leaves])
+
+
+def test_tgans_latents_over_time_are_transposed_convolutions(key):
+    module, z = tgan.TemporalGenerator(frames=8, width=8), jax.random.uniform(key, [2, 3], minval=-1)
+    variables = random_variables(module, key, z)
+    params, stats = (jax.device_get(variables[name]) for name in ("params", "batch_stats"))
+
+    def activate(x, i):
+        mean, var = stats[f"BatchNorm_{i}"]["mean"], stats[f"BatchNorm_{i}"]["var"]
+        return np.maximum((x - mean) / np.sqrt(var + 1e-5) * params[f"BatchNorm_{i}"]["scale"], 0)
+
+    def double(x, kernel):
+        """Entry t of x adds to the entries 2t - 1, 2t, 2t + 1 and 2t + 2 of the output."""
+        out = np.zeros((len(x), 2 * x.shape[1] + 2, kernel.shape[-1]))
+        for t in range(x.shape[1]):
+            for k in range(4):
+                out[:, 2 * t + k] += x[:, t] @ kernel[3 - k]  # flax does not flip the kernel
+        return out[:, 1:-1]
+
+    x = activate((np.asarray(z) @ params["Dense_0"]["kernel"])[:, None], 0)
+    for i in (0, 1):
+        x = activate(double(x, params[f"ConvTranspose_{i}"]["kernel"]), i + 1)
+    expected = np.tanh(double(x, params["ConvTranspose_2"]["kernel"]) + params["ConvTranspose_2"]["bias"])
+    assert expected.shape == (2, 8, 3)
+    assert_allclose(module.apply(variables, z, train=False), expected, atol=1e-5)
+
+
+def test_tgans_frames_differ_only_by_their_own_latents(key):
+    module, z = tgan.Generator(2, 8, 1, width=2), jax.random.uniform(key, [2, 3], minval=-1)
+    variables = random_variables(module, key, z)
+    params = variables["params"]
+    video = lambda params: module.apply(variables | {"params": params}, z, train=False)
+    without = lambda layer: video(params | {layer: jax.tree.map(jnp.zeros_like, params[layer])})
+    difference = lambda a, b: np.abs(a - b).max()
+    assert video(params).shape == (2, 2, 8, 8, 1)
+    same_frames = without("Dense_1")  # the layer of the frames' latents
+    assert difference(same_frames[:, 0], same_frames[:, 1]) < 1e-6
+    assert difference(same_frames[0], same_frames[1]) > 1e-3
+    assert difference(without("Dense_0")[:, 0], without("Dense_0")[:, 1]) > 1e-3
+
+
+def test_tgans_networks_have_the_papers_shapes(key):
+    params = jax.eval_shape(tgan.Generator().init, key, jnp.zeros((1, 100)))["params"]
+    make_video = lambda: tgan.Generator().init_with_output(key, jnp.zeros((1, 100)), train=False)[0]
+    assert jax.eval_shape(make_video).shape == (1, 16, 64, 64, 3)
+    shapes = lambda layers, name: [layers[f"{name}_{i}"]["kernel"].shape[-2:] for i in range(4)]
+    assert shapes(params["TemporalGenerator_0"], "ConvTranspose") == [(512, 256), (256, 128), (128, 128), (128, 100)]
+    assert shapes(params, "ConvTranspose") == [(512, 256), (256, 128), (128, 64), (64, 32)]
+    assert [params[f"Dense_{i}"]["kernel"].shape for i in (0, 1)] == [(100, 4 * 4 * 256)] * 2
+    assert params["Conv_0"]["kernel"].shape == (3, 3, 32, 3)
+
+
+@pytest.mark.parametrize(("frames", "size"), [(6, 16), (2, 16), (8, 64)])
+def test_tgans_number_of_frames_is_checked(frames, size):
+    with pytest.raises(UserError, match=f"frames is {frames}; use a power of two of at least {size // 4}"):
+        tgan_experiment.build(tgan_experiment.Config(frames=frames, size=size))

@@ -171,6 +171,23 @@ class Player:
     networks: tuple[str, ...]
     optimizer: optax.GradientTransformation
 
+    def update(
+        self, grads: Mapping[str, Params], opt_state: optax.OptState, params: Mapping[str, Params], state: TrainState
+    ) -> tuple[dict[str, Params], optax.OptState]:
+        """Returns the parameters after one update of the optimizer, and the optimizer's new state.
+
+        Args:
+            grads: Gradients by network name.
+            opt_state: The optimizer's state.
+            params: Parameters of the player's networks by name.
+            state: Holds the buffers of these networks, which `optim.project` sees.
+        """
+        buffers = {name: state.buffers[name] for name in self.networks}
+        optimizer = optax.with_extra_args_support(self.optimizer)
+        with jax.numpy_dtype_promotion("standard"):  # optax raises decay rates to integer powers.
+            updates, opt_state = optimizer.update(grads, opt_state, params, buffers=buffers)
+        return optax.apply_updates(params, updates), opt_state
+
 
 @dataclasses.dataclass(frozen=True)
 class Phase:

@@ -232,9 +232,7 @@ def unrolled(game: Game, k: int, differentiate: bool = True) -> Game:
         def d_update(carry, _):
             params, opt_state = carry
             grads = _player_gradient(game, d_phase, state.with_params(**params), batch, key)
-            with jax.numpy_dtype_promotion("standard"):  # optax raises decay rates to integer powers.
-                updates, opt_state = player.optimizer.update(grads, opt_state, params)
-            return (optax.apply_updates(params, updates), opt_state), None
+            return player.update(grads, opt_state, params, state), None
 
         params = {name: state.params[name] for name in player.networks}
         (params, _), _ = jax.lax.scan(d_update, (params, state.opt_state["discriminator"]), length=k)

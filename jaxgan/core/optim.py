@@ -1,29 +1,87 @@
 """Additions to optax for GANs: clipping, freezing, lazy Adam, averages and schedules that are counted in images."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
+from flax.traverse_util import flatten_dict, unflatten_dict
 from jax import Array
 
+Projection = Callable[[optax.Params, Any], optax.Params]  # (params, buffers), each by network name -> params
 
-def clip_weights(limit: float) -> optax.GradientTransformation:
-    """Returns a transformation that keeps parameters in [-limit, limit] (Arjovsky et al. 2017, Algorithm 1, line 7).
 
-    It must come last in a chain. Its `update` raises ValueError if it is not given the parameters.
+def project(projection: Projection) -> optax.GradientTransformationExtraArgs:
+    """Returns a transformation after which the parameters are projection(updated params, buffers).
+
+    It must come last in a chain. Its `update` takes the keyword `buffers`, which a game supplies: the buffers of the
+    player's networks, such as batch statistics. It raises ValueError if it is not given the parameters.
     """
 
-    def update(updates: optax.Updates, params: optax.Params | None) -> optax.Updates:
+    def update(
+        updates: optax.Updates,
+        state: optax.OptState,
+        params: optax.Params | None = None,
+        *,
+        buffers: Any = None,
+        **_: Any,
+    ) -> tuple[optax.Updates, optax.OptState]:
         if params is None:
-            raise ValueError("clip_weights needs the parameters; call optimizer.update(grads, opt_state, params)")
-        return jax.tree.map(lambda p, u: jnp.clip(p + u, -limit, limit) - p, params, updates)
+            raise ValueError("a projection needs the parameters; call optimizer.update(grads, opt_state, params)")
+        projected = projection(jax.tree.map(jnp.add, params, updates), buffers)
+        return jax.tree.map(jnp.subtract, projected, params), state
 
-    return optax.stateless(update)
+    return optax.GradientTransformationExtraArgs(lambda params: optax.EmptyState(), update)
 
 
-def freeze(optimizer: optax.GradientTransformation, is_frozen: Callable[[str], bool]) -> optax.GradientTransformation:
+def clip_weights(limit: float) -> optax.GradientTransformationExtraArgs:
+    """Returns a transformation that keeps parameters in [-limit, limit] (Arjovsky et al. 2017, Algorithm 1, line 7).
+
+    It must come last in a chain, see `project`.
+    """
+    return project(lambda params, buffers: jax.tree.map(lambda p: jnp.clip(p, -limit, limit), params))
+
+
+def clip_singular_values(every: int = 1) -> optax.GradientTransformationExtraArgs:
+    """Returns a transformation that applies `with_clipped_singular_values` at every `every`-th update.
+
+    It must come last in a chain, see `project`.
+    """
+    is_due = lambda count: count % every == every - 1
+    return optax.conditionally_transform(project(with_clipped_singular_values), is_due)
+
+
+def with_clipped_singular_values(params: Mapping[str, Any], buffers: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns parameters whose kernels have singular values of at most 1 (Saito et al. 2017, arXiv 1611.06624).
+
+    A kernel [..., O] is clipped as a matrix with O columns. The scale of a batch norm is clipped to [0.01 s, s], where
+    s is the running standard deviation of its input. Both are as in the authors' code. Other parameters stay.
+
+    Args:
+        params: Parameters by network name.
+        buffers: Collections of the same networks, with `batch_stats` if they have batch norm.
+    """
+    statistics, clipped = flatten_dict(buffers), {}
+    for (network, *layer, name), x in flatten_dict(params).items():
+        variance = statistics.get((network, "batch_stats", *layer, "var"))
+        if name == "kernel":
+            x = _clip_kernel(x)
+        elif name == "scale" and variance is not None:
+            x = jnp.clip(x, 0.01 * jnp.sqrt(variance), jnp.sqrt(variance))
+        clipped[network, *layer, name] = x
+    return unflatten_dict(clipped)
+
+
+def _clip_kernel(kernel: Array) -> Array:
+    u, s, vh = jnp.linalg.svd(kernel.reshape(-1, kernel.shape[-1]), full_matrices=False)
+    # The excess is subtracted, so that a kernel without any stays exactly as it is.
+    return kernel - ((u * jnp.maximum(s - 1.0, 0.0)[None]) @ vh).reshape(kernel.shape)
+
+
+def freeze(
+    optimizer: optax.GradientTransformation, is_frozen: Callable[[str], bool]
+) -> optax.GradientTransformationExtraArgs:
     """Returns an optimizer that leaves some parameters as they are.
 
     Its state is that of `optimizer`, which sees zero gradients for the frozen parameters.
@@ -38,11 +96,12 @@ def freeze(optimizer: optax.GradientTransformation, is_frozen: Callable[[str], b
             lambda path, x: jnp.zeros_like(x) if is_frozen(parameter_path(path)) else x, tree
         )
 
-    def update(updates: optax.Updates, state: optax.OptState, params: optax.Params | None = None):
-        updates, state = optimizer.update(zero_frozen(updates), state, params)
+    def update(updates: optax.Updates, state: optax.OptState, params: optax.Params | None = None, **extra: Any):
+        updates, state = optimizer.update(zero_frozen(updates), state, params, **extra)
         return zero_frozen(updates), state  # Weight decay changes parameters without a gradient.
 
-    return optax.GradientTransformation(optimizer.init, update)
+    optimizer = optax.with_extra_args_support(optimizer)
+    return optax.GradientTransformationExtraArgs(optimizer.init, update)
 
 
 def parameter_path(path: Sequence[Any]) -> str:

@@ -77,11 +77,10 @@ def run_phase(
 
     grad = jax.grad(loss, has_aux=True)
     grads, (changed, scalars) = axis.pmean(grad({name: loss_state.params[name] for name in player.networks}))
+    state = state.with_buffers(**changed)
     params = {name: state.params[name] for name in player.networks}
-    with jax.numpy_dtype_promotion("standard"):  # optax raises decay rates to integer powers.
-        updates, opt_state = player.optimizer.update(grads, state.opt_state[phase.player], params)
-    state = state.with_params(**optax.apply_updates(params, updates)).with_buffers(**changed)
-    state = dataclasses.replace(state, opt_state={**state.opt_state, phase.player: opt_state})
+    params, opt_state = player.update(grads, state.opt_state[phase.player], params, state)
+    state = dataclasses.replace(state.with_params(**params), opt_state={**state.opt_state, phase.player: opt_state})
     return state, {f"{phase.name}/{name}": value for name, value in scalars.items()}
 
 
