@@ -194,6 +194,7 @@ def test_a_resumed_run_equals_one_that_was_never_stopped(tmp_path, name, share_p
 # The gradient of L1 is a sign, which jumps where the output meets the target. With the weight 100 it turns differences
 # of rounding between numbers of devices, 1e-9, into 1e-4 within ten steps.
 SETTINGS_OVER_DEVICES = {"pix2pix/shapes": {"l1": 1.0}}
+OWN_SGD = ("cgan/mnist",)  # Its optimizer is SGD with momentum, at a rate that moves its small initial weights.
 
 
 @pytest.mark.parametrize("name", [*always([*EACH_METHOD, *REPRESENTED], EACH_STRUCTURE), *MNIST])
@@ -201,7 +202,7 @@ SETTINGS_OVER_DEVICES = {"pix2pix/shapes": {"l1": 1.0}}
 def test_one_device_eight_devices_and_pmap_agree(name, request):
     width = {"width": 24} if name in LARGE else {}
     entry, config = short_run(name, **width, **SETTINGS_OVER_DEVICES.get(name, {}))
-    experiment = with_sgd(entry).build(config)
+    experiment = (entry if name in OWN_SGD else with_sgd(entry)).build(config)
     with_pmap = EACH_STRUCTURE if request.config.getoption("--all") else QUICK_STRUCTURES
     modes = [(1, "shard_map"), (8, "shard_map"), (8, "pmap")][: 3 if name in with_pmap else 2]
     one, *others = (train_steps(experiment, config, Devices.all(*mode), steps=10) for mode in modes)

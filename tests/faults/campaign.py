@@ -29,13 +29,13 @@ def campaign(minutes: float, seed: int = 0, most: Mapping[str, int] | None = Non
     started, spent = time.monotonic(), dict.fromkeys(WEIGHTS, 0.0)
     tried, bad, failures = collections.Counter(), collections.Counter(), []
     limits = {kind: (most or {}).get(kind, math.inf) for kind in WEIGHTS}
-    with tempfile.TemporaryDirectory() as folder, mock.patch.dict(os.environ):
+    registry.entries()  # Finds all experiments.
+    registered = mock.patch.dict(registry._register, {NAME: ENTRY})
+    with tempfile.TemporaryDirectory() as folder, mock.patch.dict(os.environ), registered:
         root = Path(folder)
         os.environ["JAX_COMPILATION_CACHE_DIR"] = str(root / "xla")  # Of the trainers, which compile the same.
         os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
         os.environ["PYTHONWARNINGS"] = "ignore::RuntimeWarning:runpy"
-        registry.entries()
-        registry._register.setdefault(NAME, ENTRY)
         reference, trainers = make_reference(root), Trainers()
         attempts = {
             "kills": Kills(reference, trainers, root),
