@@ -252,6 +252,25 @@ def performance_conditions() -> str:
     return _conditions(results("cpu"))
 
 
+def systems_conditions() -> str:
+    """Returns the hardware, date and version of the benchmarks of translation, styles, videos and sequences."""
+    return _conditions(results("cpu_systems"))
+
+
+def systems() -> str:
+    """Returns times of steps and translations, beside PyTorch as it is mostly written and its fastest variant."""
+
+    def cells(row: Mapping[str, Any]) -> list[str]:
+        eager = row.get("tried_ms", {}).get("eager", row["peer_ms"])
+        fastest = f"{row['ratio']:.2f} ({row['ratio_low']:.2f} to {row['ratio_high']:.2f}), {row['peer']}"
+        first = f"{row['first_step_s']:.0f}" if "first_step_s" in row else ""
+        times = [f"{row['ours_ms']:.0f}", f"{eager:.0f}", f"{eager / row['ours_ms']:.2f}"]
+        return [f"`{row['name']}`", str(row["batch"]), *times, fastest, first]
+
+    head = ("step or translation", "batch", "ours, ms", "PyTorch eager, ms", "ratio", "ratio to the fastest", "first, s")
+    return table(head, map(cells, results("cpu_systems")))
+
+
 # Faults.
 
 
@@ -279,6 +298,8 @@ REGIONS: dict[str, Callable[[], str]] = {
     "dense_methods": dense_methods,
     "dense_methods_conditions": dense_methods_conditions,
     "performance_conditions": performance_conditions,
+    "systems_conditions": systems_conditions,
+    "systems": systems,
     "faults": faults,
     "steps": lambda: tables.steps_table(results("cpu")),
     "penalties": lambda: tables.prices_table(results("cpu")),
