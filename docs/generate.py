@@ -267,7 +267,15 @@ def systems() -> str:
         times = [f"{row['ours_ms']:.0f}", f"{eager:.0f}", f"{eager / row['ours_ms']:.2f}"]
         return [f"`{row['name']}`", str(row["batch"]), *times, fastest, first]
 
-    head = ("step or translation", "batch", "ours, ms", "PyTorch eager, ms", "ratio", "ratio to the fastest", "first, s")
+    head = (
+        "step or translation",
+        "batch",
+        "ours, ms",
+        "PyTorch eager, ms",
+        "ratio",
+        "ratio to the fastest",
+        "first, s",
+    )
     return table(head, map(cells, results("cpu_systems")))
 
 
