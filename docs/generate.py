@@ -258,7 +258,7 @@ def systems_conditions() -> str:
 
 
 def systems() -> str:
-    """Returns times of steps and translations, beside PyTorch as it is mostly written and its fastest variant."""
+    """Returns times of steps and translations, and their ratios to eager PyTorch and to its fastest variant."""
 
     def cells(row: Mapping[str, Any]) -> list[str]:
         eager = row.get("tried_ms", {}).get("eager", row["peer_ms"])

@@ -168,8 +168,8 @@ class CoupledCritic(nn.Module):
 
     def __call__(self, x: Array, train: bool = True) -> Array:
         left, right = jnp.split(x, 2, axis=2)
-        beside = lambda *halves: jnp.concatenate(halves, axis=3)
-        both = beside(left, jnp.zeros_like(left)), beside(jnp.zeros_like(right), right)
+        join_channels = lambda *halves: jnp.concatenate(halves, axis=3)
+        both = join_channels(left, jnp.zeros_like(left)), join_channels(jnp.zeros_like(right), right)
         return self.critic(jnp.concatenate(both), train=train)
 
 
