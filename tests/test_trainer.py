@@ -9,6 +9,7 @@ import sys
 import time
 
 import chex
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -260,9 +261,18 @@ def test_a_work_directory_holds_config_log_previews_and_checkpoints(tmp_path):
     assert (loaded.sample(5, member=0) != loaded.sample(5, member=1)).any()
 
 
+@pytest.fixture
+def compilation_cache_off():
+    """Keeps programs out of the compilation cache: the limit would cut them, and other tests read them."""
+    seconds = jax.config.jax_persistent_cache_min_compile_time_secs
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", float("inf"))
+    yield
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", seconds)
+
+
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # Orbax abandons its writers.
 @pytest.mark.parametrize("file_limit", [20_000, 200_000])  # bytes: too few for a preview, or for a checkpoint
-def test_a_full_disk_is_a_system_failure_and_loses_nothing(tmp_path, file_limit):
+def test_a_full_disk_is_a_system_failure_and_loses_nothing(tmp_path, file_limit, compilation_cache_off):
     first = train(tmp_path, width=512)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     message = rf"could not write .*the last good checkpoint is {tmp_path}/checkpoints/10"
