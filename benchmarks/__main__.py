@@ -15,6 +15,7 @@ import tyro
 from benchmarks import averages, compile, loop, media, memory, price, seeds, start, steps, translation, workloads
 from benchmarks.workloads import Workload
 from jaxgan.cli.output import check_writable
+from jaxgan.cpu.malloc import run_on_calling_thread
 from jaxgan.errors import UserError, did_you_mean
 from jaxgan.io import atomic
 from jaxgan.training.workdir import hardware, versions
@@ -86,6 +87,7 @@ class Options:
                 raise UserError(f"no benchmark {name!r}; {did_you_mean(name, known)}")
         if self.json:
             check_writable(self.json, "--json")
+        run_on_calling_thread()  # As the command line does.
         environment = {
             "hardware": hardware(),
             "versions": versions() | _torch_version(),

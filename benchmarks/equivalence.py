@@ -13,7 +13,7 @@ from jaxgan.core.game import TrainState, init_state
 from jaxgan.errors import SystemFailure
 
 TOLERANCE = 1e-9  # relative, in float64
-PENALTY_KEY = jax.random.key(1)
+PENALTY_SEED = 1
 
 
 class NotEquivalent(SystemFailure):
@@ -89,7 +89,7 @@ def _make_inputs(workload: Workload, state: TrainState) -> Inputs:
             if kind == "u":
                 matrix = params["discriminator"][layer]["kernel"]
                 collection[name] = np.linalg.svd(matrix.reshape(-1, matrix.shape[-1]), full_matrices=False)[2][:1]
-    keys = prng.as_example_keys(PENALTY_KEY, workload.batch)
+    keys = prng.as_example_keys(jax.random.key(PENALTY_SEED), workload.batch)
     noise = None
     if workload.penalty == "gp":
         noise = np.array(prng.uniform(keys, *[1] * len(workload.shape)))
@@ -104,13 +104,14 @@ def _jax_gradients(workload: Workload, inputs: Inputs) -> dict[str, tuple[float,
     """Returns this project's loss and gradients by phase."""
     state = TrainState(jnp.int32(0), inputs.params, inputs.buffers, {}, {})
     batch = {"real": inputs.real, "index": jnp.arange(workload.batch, dtype=jnp.int32)}
+    key = jax.random.key(PENALTY_SEED)
     results = {}
     for i, z in enumerate((inputs.z_d, inputs.z_g)):
-        phase = workloads.make_game(workload, lambda keys: z, PENALTY_KEY).phases[i]
+        phase = workloads.make_game(workload, lambda keys: z, key).phases[i]
 
         @jax.jit
         def loss_and_gradients(params, phase=phase):
-            loss = lambda params: phase.loss(state.with_params(**{phase.player: params}), batch, PENALTY_KEY)[0]
+            loss = lambda params: phase.loss(state.with_params(**{phase.player: params}), batch, key)[0]
             return jax.value_and_grad(loss)(params)
 
         results[phase.name] = jax.device_get(loss_and_gradients(inputs.params[phase.player]))

@@ -33,7 +33,7 @@ from jaxgan.training.experiment import Config, Experiment
 from jaxgan.training.loop import run_key
 
 EXAMPLES = 1_024  # videos or sounds that batches are drawn from
-KEY = jax.random.key(1)  # of the noise with which both sides are compared
+SEED = 1  # of the noise with which both sides are compared
 Noise = Mapping[str, Array]
 
 
@@ -82,7 +82,7 @@ class Comparison(NamedTuple):
         """Returns a batch of ours, and the examples that the peer receives in its place."""
         if self.real is not None:
             return {"example": index, "index": index}, self.real(config, state, index)
-        windows = next(source.windows(KEY, 0))
+        windows = next(source.windows(jax.random.key(SEED), 0))
         batch = {"real": jnp.asarray(windows.replicated["real"][: len(index)]) / 127.5 - 1.0, "index": index}
         return batch, batch["real"]
 
@@ -249,6 +249,7 @@ def check(comparison: Comparison) -> dict[str, float]:
     differences = {}
     with jax.enable_x64(True):
         rng = np.random.default_rng(0)
+        key = jax.random.key(SEED)
         # Away from initialisation, where some layers are 0 and hide others from the gradient.
         perturb = lambda a: np.float64(a) + 0.05 * rng.standard_normal(a.shape)
         params = jax.tree.map(perturb, state.params)
@@ -264,9 +265,9 @@ def check(comparison: Comparison) -> dict[str, float]:
         for name in peer.trained:
             phase = next(phase for phase in experiment.game.phases if phase.name == name)
             network = peer.trained[name]
-            loss = lambda p, phase=phase, network=network: phase.loss(state.with_params(**{network: p}), batch, KEY)[0]
+            loss = lambda p, phase=phase, network=network: phase.loss(state.with_params(**{network: p}), batch, key)[0]
             our_loss, our_gradient = jax.jit(jax.value_and_grad(loss))(params[network])
-            noise = jax.device_get(comparison.noise(config, name, KEY, index))
+            noise = jax.device_get(comparison.noise(config, name, key, index))
             as_tensor = lambda a: torch.tensor(a if a.dtype.kind == "f" else np.int64(a))
             their_loss, theirs = peer.gradients(name, real, {k: as_tensor(np.asarray(a)) for k, a in noise.items()})
             expected = peer.convert(network, jax.device_get(our_gradient))

@@ -23,6 +23,7 @@ from jaxgan.cli.figure import Figure, Report
 from jaxgan.cli.measure import Evaluate, Sample, sample_command
 from jaxgan.cli.train import Train, train_command
 from jaxgan.cli.translate import Translate
+from jaxgan.cpu.malloc import run_on_calling_thread
 from jaxgan.errors import UserError, command_name, did_you_mean
 from jaxgan.io.cache import cache_dir
 from jaxgan.runs import registry
@@ -74,6 +75,7 @@ def main(arguments: Sequence[str]) -> int:
             cache_dir("xla").mkdir(parents=True, exist_ok=True)
             jax.config.update("jax_compilation_cache_dir", str(cache_dir("xla")))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+    run_on_calling_thread()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # Not every terminal can show every name and sign.
     if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # As `launch.py` leaves it.

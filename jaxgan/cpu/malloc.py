@@ -1,7 +1,9 @@
-"""Settings of the C library's memory allocator."""
+"""Where compiled programs get their memory: settings of the C library's allocator, and the thread that calls it."""
 
 import ctypes
 import sys
+
+import jax
 
 TRIM_THRESHOLD, MMAP_MAX, ARENA_MAX = -1, -4, -8  # parameters of glibc's mallopt
 
@@ -17,3 +19,13 @@ def keep_freed_memory() -> None:
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
         for parameter, value in ((MMAP_MAX, 0), (TRIM_THRESHOLD, 2**31 - 1), (ARENA_MAX, 1)):
             libc.mallopt(parameter, value)
+
+
+def run_on_calling_thread() -> None:
+    """Makes JAX's CPU backend run programs on the thread that calls them. Must be called before JAX is first used.
+
+    By default a thread of JAX's own runs them, and asks glibc for their temporary buffers. glibc gives such a thread
+    an arena of its own and maps blocks of more than 64 MB anew for it each time, also after `keep_freed_memory`. The
+    price is that a program's caller waits for it, which training does anyway.
+    """
+    jax.config.update("jax_cpu_enable_async_dispatch", False)
