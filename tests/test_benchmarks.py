@@ -2,6 +2,8 @@
 
 import itertools
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -76,6 +78,12 @@ def test_ratios_are_of_rounds_not_of_medians():
 def test_a_penalty_of_higher_order_counts_more_operations():
     dcgan = {w.name: steps.flops(workloads.tiny(w)) for w in workloads.WORKLOADS if w.family == "dcgan"}
     assert dcgan["dcgan_none"] < dcgan["dcgan_r1"] < dcgan["dcgan_wgan_gp"]
+
+
+def test_importing_the_benchmarks_uses_no_device():
+    # Else programs would not run on the calling thread, which must be chosen before. The last call then fails.
+    text = "import jax, benchmarks.__main__; jax.config.update('jax_num_cpu_devices', 2)"
+    subprocess.run([sys.executable, "-c", text], check=True)
 
 
 def test_every_stored_row_is_in_one_table():
