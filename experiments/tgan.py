@@ -46,7 +46,7 @@ class Config(VideoConfig):
     dataset=DATASET,
     shows="a latent for each frame by convolutions over time, and a critic with clipped singular values",
     task="video",
-    minutes=None,
+    minutes=4,
     test_settings={"size": 8, "frames": 4, "width": 2, "latent": 4},
 )
 def build(config: Config) -> Experiment:
