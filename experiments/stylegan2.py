@@ -162,7 +162,7 @@ ON_CIFAR10 = {
     },
     paper=PAPER,
     shows=SHOWS,
-    minutes={DIGITS: 7, MNIST: None},
+    minutes={DIGITS: 7, MNIST: 20},
     test_settings={"group": 4, "latent": 8, "styles": 8, "width": 4, "max_width": 8},
 )
 def build(testbed: ImageSet, config: Config) -> Experiment:
