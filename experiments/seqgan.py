@@ -20,7 +20,7 @@ generator, which has no baseline. These defaults are smaller, for a CPU.
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -173,6 +173,28 @@ def roll_out_rewards(players: Players, state: TrainState, tokens: Array, keys: A
     return jnp.concatenate([before_end, nn.sigmoid(D(tokens))[:, None]], 1)
 
 
+def make_evaluate(config: Config, players: Players) -> Callable[[np.ndarray, TrainState], Evaluation]:
+    """Returns the function that measures negative log-likelihoods of samples and held-out data, in nats per token."""
+
+    @jax.jit
+    def measure(state: TrainState, samples: Array) -> dict[str, Array]:
+        # Numbers from `examples` on are sequences that training does not see.
+        held_out = players.example(state, config.examples + jnp.arange(HELD_OUT))
+        nll = lambda network, tokens: -players.log_likelihood(network, state, tokens).mean()
+        return {
+            "nll_oracle": nll(players.oracle, samples),
+            "nll_oracle_of_data": nll(players.oracle, held_out),
+            "nll_of_data": nll(players.G, held_out),
+        }
+
+    def evaluate(samples: np.ndarray, state: TrainState) -> Evaluation:
+        values = {name: float(value) for name, value in measure(state, samples).items()}
+        protocol = {"n_fake": len(samples), "n_real": HELD_OUT}
+        return Evaluation(values, dict.fromkeys(values, protocol))
+
+    return evaluate
+
+
 def oracle_experiment(
     config: Config,
     players: Players,
@@ -220,27 +242,11 @@ def oracle_experiment(
         buffers=buffers,
     )
 
-    @jax.jit
-    def measure(state: TrainState, samples: Array) -> dict[str, Array]:
-        # Numbers from `examples` on are sequences that training does not see.
-        held_out = players.example(state, config.examples + jnp.arange(HELD_OUT))
-        nll = lambda network, tokens: -players.log_likelihood(network, state, tokens).mean()
-        return {
-            "nll_oracle": nll(players.oracle, samples),
-            "nll_oracle_of_data": nll(players.oracle, held_out),
-            "nll_of_data": nll(players.G, held_out),
-        }
-
-    def evaluate(samples: np.ndarray, state: TrainState) -> Evaluation:
-        values = {name: float(value) for name, value in measure(state, samples).items()}
-        protocol = {"n_fake": len(samples), "n_real": HELD_OUT}
-        return Evaluation(values, dict.fromkeys(values, protocol))
-
     return Experiment(
         game,
         sources.arrays(lambda: {"example": np.arange(config.examples, dtype=np.int32)}, config.batch_size),
         players.generate,
-        evaluate=evaluate,
+        evaluate=make_evaluate(config, players),
         output=outputs.Tokens(),
         preview_count=20,
     )
@@ -253,7 +259,7 @@ def oracle_experiment(
     dataset=DATASET,
     shows="a generator of discrete tokens that learns from a discriminator by policy gradient",
     task="text",
-    minutes=None,
+    minutes=6,
     test_settings={**TEST_SETTINGS, "roll_outs": 2},
 )
 def seqgan(config: SeqConfig) -> Experiment:
