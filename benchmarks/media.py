@@ -169,7 +169,7 @@ def _oracle_sequences(config: Config, state: TrainState, index: Array) -> Array:
 
 COMPARISONS = (
     Comparison("mocogan", "mocogan/videos", {}, ("videos", "MoCoGan"), _mocogan_noise),
-    Comparison("wavegan", "wavegan/sounds", {"n_critic": 1}, ("sounds", "WaveGan"), _wavegan_noise),
+    Comparison("wavegan", "wavegan/sounds", {"ema_half_life": 0.0}, ("sounds", "WaveGan"), _wavegan_noise),
     Comparison(
         "stylegan2",
         "stylegan2/mnist",
