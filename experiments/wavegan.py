@@ -9,8 +9,8 @@ random (phase shuffle, section 3.2), so that it cannot recognise fakes by the ph
 
 The data are four synthetic instruments, made anew for each batch, the WAV files of a folder, or a TFDS data set. The
 defaults are small, for a CPU: a quarter of the paper's length and batch, a fifth of its width, and as narrow networks
-bear it, four times its learning rate with one critic update in place of 5. Samples are drawn from a moving average of the
-generator, which the paper does not have: without it samples have more noise.
+bear it, four times its learning rate with one critic update in place of 5. Samples are drawn from a moving average of
+the generator, which the paper does not have: without it samples have more noise.
 """
 
 import dataclasses
@@ -63,7 +63,6 @@ class BaseConfig(experiment.Config):
 class Config(BaseConfig):
     """WaveGAN."""
 
-    steps: int = 8_000
     n_critic: int = setting(1, "critic updates per generator update; the paper has 5")
     shuffle: int = setting(2, "largest shift of phase shuffle; 0 for none", low=0)
     ema_half_life: float = setting(10_000.0, "half-life of the averaged generator, in images; 0 keeps no average")
@@ -115,7 +114,7 @@ def target(config: BaseConfig) -> Target:
     dataset=DATASET,
     shows="raw audio from 1-D convolutions, and a critic that is blind to the phase of upsampling",
     task="audio",
-    minutes=8,
+    minutes=6,
     test_settings={"length": 256, "width": 2, "n_critic": 2},
 )
 def build(config: Config) -> Experiment:
