@@ -72,7 +72,7 @@ ON_DIGITS = SMALL | {"layers": 4, "critical": 1, "margin": 3, "first_cutoff": 1.
     {DIGITS: Config(**DIGITS.defaults | ON_DIGITS)},
     paper=PAPER,
     shows=SHOWS,
-    minutes={DIGITS: None},
+    minutes={DIGITS: 6},
     test_settings={"layers": 2, "width": 4, "max_width": 4, "styles": 8, "latent": 8},
 )
 def build(testbed: ImageSet, config: Config) -> Experiment:
