@@ -1,5 +1,6 @@
 """The comparison of methods: equal budgets, resuming, failures, ranking, and columns of one protocol."""
 
+import dataclasses
 import json
 
 import pytest
@@ -31,6 +32,8 @@ def test_budgets_are_equal_in_images():
         config = BUDGET.config(registry.get(name))
         assert config.steps * config.batch_size == pytest.approx(6_400, rel=0.06)
         assert (config.seeds, config.width, config.evaluate_every) == (2, 8, config.steps)
+    config = dataclasses.replace(BUDGET, batch_size=16).config(registry.get("lecam/digits"))
+    assert (config.steps, config.batch_size) == (400, 16)
 
 
 def test_methods_are_ranked_by_their_median_and_failures_are_listed():

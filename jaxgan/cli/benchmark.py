@@ -19,6 +19,7 @@ class Benchmark:
     images: int = 320_000  # real images that a seed is shown in training
     samples: int = 2_000  # samples that are measured, of each seed
     width: int | None = None  # the setting `width` of all methods; their own by default
+    batch_size: int | None = None  # examples per step of all methods; their own by default
     metrics: tuple[str, ...] = ("fd", "prdc", "balance")  # names of metrics; the first one sorts the table
     workdir: Path = Path("runs/benchmark")  # a folder for each data set and method
     data_dir: Path | None = None  # where TFDS data sets are; $JAXGAN_DATA_DIR or ~/tensorflow_datasets by default
@@ -34,7 +35,7 @@ class Benchmark:
         from jaxgan.reports import benchmark
 
         use_data_dir(self.data_dir)
-        budget = benchmark.Budget(self.images, self.seeds, self.samples, self.width)
+        budget = benchmark.Budget(self.images, self.seeds, self.samples, self.width, self.batch_size)
         devices = Devices.all(self.devices)
         folder = benchmark.compare(self.dataset, self.methods, budget, self.metrics, self.workdir, devices)
         print((folder / "table.md").read_text())

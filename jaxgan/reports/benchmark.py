@@ -35,19 +35,23 @@ class Budget:
         seeds: How many seeds are trained, in one program.
         samples: Samples that are measured, of each seed.
         width: The setting `width` of all methods that have it; None keeps their own.
+        batch_size: Examples per step of all methods; None keeps their own.
     """
 
     images: int
     seeds: int
     samples: int
     width: int | None = None
+    batch_size: int | None = None
 
     def config(self, entry: Entry) -> Config:
         """Returns a method's settings under this budget. It evaluates, draws and saves at the end alone."""
-        steps = max(1, self.images // entry.config.batch_size)
+        batch_size = self.batch_size or entry.config.batch_size
+        steps = max(1, self.images // batch_size)
         log_every = max(1, steps // 20)
         steps -= steps % log_every
         changes = dict.fromkeys(("steps", "sample_every", "evaluate_every", "save_every"), steps)
+        changes["batch_size"] = batch_size
         if self.width is not None and hasattr(entry.config, "width"):
             changes["width"] = self.width
         return dataclasses.replace(entry.config, **changes, log_every=log_every, seeds=self.seeds)
