@@ -227,21 +227,22 @@ def toy_conditions() -> str:
 # Methods.
 
 # The columns of the comparison.
-SHOWN = ("fd_digits", "precision", "recall", "coverage", "classes", "class_kl", "agreement")
+SHOWN = ("fd_digits", "fd_mnist", "precision", "recall", "coverage", "classes", "class_kl", "agreement")
 
 
-def dense_methods() -> str:
-    """Returns the comparison of the methods with fully connected networks."""
-    return benchmark.table(results("methods_dense")["results"], results("methods_dense")["by"], SHOWN)
+def compared_methods(name: str) -> str:
+    """Returns the table of a comparison of methods."""
+    return benchmark.table(results(name)["results"], results(name)["by"], SHOWN)
 
 
-def dense_methods_conditions() -> str:
-    """Returns what all these methods were given, and the hardware, date and version."""
-    budget = results("methods_dense")["budget"]
-    measured = [result for result in results("methods_dense")["results"] if "failure" not in result]
+def compared_conditions(name: str) -> str:
+    """Returns what all methods of a comparison were given, and the hardware, date and version."""
+    budget = results(name)["budget"]
+    measured = [result for result in results(name)["results"] if "failure" not in result]
     given = f"{budget['seeds']} seeds, {budget['images']:,} images in training, {budget['samples']:,} samples measured"
-    width = f", width {budget['width']}" if budget["width"] else ""
-    return f"{given}{width}; {_conditions(result['common'] for result in measured)}"
+    for name, words in (("width", "width"), ("batch_size", "batches of")):
+        given += f", {words} {budget[name]}" if budget.get(name) else ""
+    return f"{given}; {_conditions(result['common'] for result in measured)}"
 
 
 # Performance.
@@ -303,8 +304,10 @@ REGIONS: dict[str, Callable[[], str]] = {
     "records": records,
     "toys": toys,
     "toy_conditions": toy_conditions,
-    "dense_methods": dense_methods,
-    "dense_methods_conditions": dense_methods_conditions,
+    "dense_methods": functools.partial(compared_methods, "methods_dense"),
+    "dense_methods_conditions": functools.partial(compared_conditions, "methods_dense"),
+    "mnist_methods": functools.partial(compared_methods, "methods_mnist"),
+    "mnist_methods_conditions": functools.partial(compared_conditions, "methods_mnist"),
     "performance_conditions": performance_conditions,
     "systems_conditions": systems_conditions,
     "systems": systems,

@@ -142,7 +142,7 @@ def build(config: Config) -> Experiment:
     dataset="1,797 handwritten digits, 8x8, that move",
     shows=SHOWS,
     task="video",
-    minutes=None,
+    minutes=4,
     test_settings={"width": 2, "g_width": 2},
 )
 def build_digits(config: DigitsConfig) -> Experiment:
