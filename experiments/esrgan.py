@@ -61,7 +61,7 @@ OWN = OwnConfig(
 )
 
 
-@srgan.register_on("esrgan", Config(), OWN, paper=PAPER, shows=SHOWS)
+@srgan.register_on("esrgan", Config(), OWN, paper=PAPER, shows=SHOWS, minutes=6)
 def build(load: LoadImages, config: Config) -> Experiment:
     """Returns ESRGAN on large images of three channels."""
     generator = esrgan.Generator(3, config.width, config.growth, config.blocks)

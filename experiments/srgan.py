@@ -289,17 +289,21 @@ def register_on(
     *,
     paper: str,
     shows: str,
+    minutes: float | None = None,
     test_settings: Mapping[str, Any] | None = None,
 ) -> Callable[[Build], Build]:
-    """Returns a decorator that registers `build(load, config)` as METHOD/cifar10, and as METHOD/own with `own`."""
+    """Returns a decorator that registers `build(load, config)` as METHOD/cifar10, and as METHOD/own with `own`.
+
+    `minutes` are those of METHOD/cifar10.
+    """
     own_data = f"your photographs, {own.size // FACTOR}x{own.size // FACTOR} to {own.size}x{own.size}"
     experiments = (
-        ("cifar10", cifar10, load_cifar10, "50,000 colour images, 8x8 to 32x32", CPU),
-        ("own", own, load_own, own_data, "1 GPU"),
+        ("cifar10", cifar10, load_cifar10, "50,000 colour images, 8x8 to 32x32", minutes, CPU),
+        ("own", own, load_own, own_data, None, "1 GPU"),
     )
 
     def add(build: Build) -> Build:
-        for name, config, load, dataset, hardware in experiments:
+        for name, config, load, dataset, expected, hardware in experiments:
             register(
                 f"{method}/{name}",
                 config,
@@ -307,7 +311,7 @@ def register_on(
                 dataset=dataset,
                 shows=shows,
                 task="translation",
-                minutes=None,
+                minutes=expected,
                 hardware=hardware,
                 test_settings=test_settings,
             )(functools.partial(build, load))
