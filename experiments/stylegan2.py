@@ -122,7 +122,7 @@ ON_DIGITS = SMALL | {
 }
 # With equal learning rates samples became alike within 1,000 steps, see docs/stylegan.md.
 ON_MNIST = {
-    "steps": 4_800,
+    "steps": 9_000,
     "sample_every": 400,
     "evaluate_every": 400,
     "save_every": 400,
