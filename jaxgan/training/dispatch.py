@@ -70,8 +70,8 @@ def _dispatch_single_steps(
 ) -> Dispatch:
     """One step at a time, for CPU convolutions: inside a loop XLA runs them up to four times slower.
 
-    Each phase is a program of its own, compiled when it is first due, so that a phase that is due together with
-    different others is compiled once.
+    Phases that are always due together are one program. Otherwise each phase is a program of its own, compiled when it
+    is first due, so that a phase that is due together with different others is compiled once.
     """
     keep_freed_memory()
     compiled = {}

@@ -109,22 +109,23 @@ def make_train_loop(game: Game, source: Source, batch_size: int) -> TrainLoop:
         return lax.fori_loop(0, inputs.num_steps, body, carry)
 
     def step_parts(due: tuple[Phase, ...]) -> tuple[StepPart, ...]:
-        if game.simultaneous:  # The losses need the parameters from before the step.
+        # Simultaneous losses need the parameters from before the step. One program costs less to call than several.
+        if game.simultaneous or len(due_sets) == 1:
             return (StepPart(due, finishes=True),)
         return (*(StepPart((phase,), finishes=False) for phase in due), StepPart((), finishes=True))
 
     def part(step_part: StepPart) -> StepFn:
-        if game.simultaneous:
+        if step_part.phases and step_part.finishes:
             return functools.partial(step, step_part.phases)
 
         def run_part(carry: LoopState, inputs: LoopInputs) -> LoopState:
             state, accumulator = carry
-            if step_part.phases:
-                batch, noise_key = draw(state, inputs)
-                for phase in step_part.phases:
-                    state, scalars = run_phase(game, phase, state, state, batch, noise_key)
-                    accumulator = accumulator.update(state.step, scalars)
-            return LoopState(finish_step(game, state) if step_part.finishes else state, accumulator)
+            if step_part.finishes:
+                return LoopState(finish_step(game, state), accumulator)
+            batch, noise_key = draw(state, inputs)
+            (phase,) = step_part.phases
+            state, scalars = run_phase(game, phase, state, state, batch, noise_key)
+            return LoopState(state, accumulator.update(state.step, scalars))
 
         return run_part
 
