@@ -7,16 +7,15 @@ The discriminator receives several samples of one origin as one input (a pack), 
 variety. Otherwise this is the original GAN.
 
 The authors' script for points in the plane has layers of 400 units in the generator and of 200 in the discriminator,
-initial weights from N(0, 0.02^2), Adam with a learning rate of 1e-4, and 400,000 steps of 100 packs, which take more than
-three hours of one CPU core. Here the layers have 64 and 32 units. The standard deviation of the weights is scaled as
-1 / sqrt(width), so that activations keep their size, and the learning rate as 1 / width. The learning rates of 64,000
-steps then add up to those of the authors' 400,000.
+initial weights from N(0, 0.02^2), Adam with a learning rate of 1e-4, and 400,000 steps of 100 packs, which take more
+than three hours of one CPU core. Here the layers have 64 and 32 units. The standard deviation of the weights is scaled
+as 1 / sqrt(width), so that activations keep their size, and the learning rate as 1 / width. The learning rates of
+64,000 steps then add up to those of the authors' 400,000.
 
-On the grid a discriminator of packs of four stays at chance for the first 20,000 steps, and leaves it by itself before
-step 60,000. Within 8,000 steps it does not leave chance with other initial weights (standard deviation 0.1 or 0.2, or He
-uniform), with alternating updates, with a third of the learning rate, or with a generator of 200 units; it begins to with
-maxout layers of 100 and 200 units. Without batch norm in the generator it leaves chance at once, but the samples are
-worse at step 20,000.
+On the grid a discriminator of packs of four stays at chance for the first 20,000 steps, and leaves it before step
+60,000. With other initial weights (standard deviation 0.1 or 0.2, or He uniform), alternating updates, a third of the
+learning rate or a generator of 200 units it does not leave chance within 8,000 steps; with maxout layers of 200 units
+it begins to. Without batch norm in the generator it leaves chance at once, but covers no more modes at step 20,000.
 """
 
 import dataclasses
