@@ -13,7 +13,7 @@ from jaxgan.core import axis
 from jaxgan.core.game import Phase
 from jaxgan.training.accumulator import NEVER, ScalarAccumulator
 from jaxgan.training.devices import Devices
-from jaxgan.training.loop import SHARDED_INPUTS, LoopInputs, LoopState, build_loop, run_key
+from jaxgan.training.loop import SHARDED_INPUTS, LoopInputs, LoopState, build_loop, distinct_due_sets, run_key
 from jaxgan.training.sampling import split_seeds
 
 
@@ -48,6 +48,16 @@ def test_many_steps_per_dispatch_equal_steps_whose_phases_are_programs_of_their_
         assert accumulator.count[f"{phase.name}/loss"] == sum(phase.is_due(step) for step in range(10))
     assert accumulator.first_nonfinite() is None
     assert all(np.isfinite(mean) for mean in accumulator.means().values())
+
+
+@pytest.mark.parametrize(("name", "programs"), [("dcgan/digits", 1), ("wgan_gp/digits", 3), ("stylegan2/digits", None)])
+def test_each_phase_is_compiled_once(name, programs):
+    entry, config = short_run(name)
+    experiment = entry.build(config)
+    game, loop = experiment.game, build_loop(experiment, config)
+    parts = {part for due in distinct_due_sets(game) for part in loop.step_parts(due)}
+    assert sorted(phase.name for part in parts for phase in part.phases) == sorted(phase.name for phase in game.phases)
+    assert len(parts) == (programs or len(game.phases) + 1)
 
 
 def test_seeds_trained_together_equal_seeds_trained_alone():
