@@ -23,7 +23,6 @@ from experiments.defaults import ImageSet
 from jaxgan.core import games, losses, optim, prng
 from jaxgan.core.game import Network, TrainState, input_spec
 from jaxgan.core.terms import Forward, Term
-from jaxgan.evaluate.neighbours import nearest
 from jaxgan.networks import heads
 from jaxgan.training.experiment import Experiment
 
@@ -91,12 +90,14 @@ def build(images: ImageSet, config: Config) -> Experiment:
         return z, G.bind(state.with_ema(), train=False)(z)
 
     def evaluate_state(state: TrainState) -> dict[str, float]:
+        from scipy.spatial.distance import cdist  # Takes a moment to import.
+
         data = images.target.data("train").in_memory()
         x = np.float32(data.images[:JUDGED]) / 127.5 - 1.0
         z, reconstruction = jax.device_get(encode(state, x))
-        far = np.eye(JUDGED) * 1e6  # Puts an example far from itself.
-        index, _ = nearest(np.hstack([z, far]), np.hstack([z, 0 * far]))
-        same = data.labels[:JUDGED][index] == data.labels[:JUDGED]
+        distances = cdist(z, z)
+        np.fill_diagonal(distances, np.inf)
+        same = data.labels[:JUDGED][distances.argmin(1)] == data.labels[:JUDGED]
         return {"reconstruction": float(np.abs(reconstruction - x).mean()), "neighbour_accuracy": float(same.mean())}
 
     return images.target.experiment(game, G, latent, images.source(config), evaluate_state)

@@ -26,6 +26,8 @@ class Config(defaults.ImageConfig, gan.Config):
 
     latent: int = 100
     batch_size: int = 128
+    g_lr: float = 2e-4
+    d_lr: float = 2e-4
 
 
 @own_images.register_own("dcgan", Config(steps=20_000, **testbeds.PERIODS), paper=PAPER, shows=SHOWS)

@@ -22,6 +22,7 @@ from jaxgan.settings import setting
 from jaxgan.training.experiment import Experiment
 
 PAPER = "Wang et al. 2018, arXiv 1809.00219"
+HALVINGS = 0.25, 0.5, 1.0, 1.5  # of `decay`: 50, 100, 200 and 300 thousand steps (section 4.1)
 SHOWS = "super-resolution by 4: dense blocks, a relativistic discriminator, features before activation"
 
 
@@ -32,6 +33,9 @@ class Config(srgan.Config):
     blocks: int = setting(2, "residual-in-residual dense blocks of the generator")
     growth: int = setting(16, "channels of the convolutions within dense blocks")
     pretrain_lr: float = setting(2e-4, "learning rate of the generator on pixels alone")
+    decay: int = setting(
+        500, "adversarial steps after which the learning rate is halved, as after 1/4, 1/2 and 3/2 of that number"
+    )
     pixels: float = 1e-2  # Eq. 3, eta
     adversarial: float = 5e-3  # Eq. 3, lambda
 
@@ -65,7 +69,8 @@ OWN = OwnConfig(
 def build(load: LoadImages, config: Config) -> Experiment:
     """Returns ESRGAN on large images of three channels."""
     generator = esrgan.Generator(3, config.width, config.growth, config.blocks)
-    adversarial_rate = optax.piecewise_constant_schedule(config.lr, {config.decay: 0.5})
+    halvings = {int(part * config.decay): 0.5 for part in HALVINGS}
+    adversarial_rate = optax.piecewise_constant_schedule(config.lr, halvings)
     g_rate = optax.join_schedules([optax.constant_schedule(config.pretrain_lr), adversarial_rate], [config.pretrain])
     optimizers = optax.adam(g_rate), optax.adam(adversarial_rate)
     loss = losses.relativistic_average

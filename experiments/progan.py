@@ -10,7 +10,7 @@ The loss is that of WGAN-GP with a small penalty of the squared logits at reals.
 - The optimizers keep their state when a level begins.
 - Reals have the resolution of the level, and are not faded between two resolutions.
 - Networks of all levels take and give images of the full size, so the penalised gradients are those in its pixels.
-- Its images have up to 1,024 pixels; here they have at most 32.
+- Its images have up to 1,024 pixels; the data sets here have 32, and `own` what `--size` says.
 
 `--adain` takes the generator of StyleGAN (Karras et al. 2019, arXiv 1812.04948), without its loss and style mixing.
 """

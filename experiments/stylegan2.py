@@ -14,7 +14,8 @@ style space change images by equal amounts.
 Differences from that code:
 - The layers and probabilities of style mixing are drawn for each image and not for each batch.
 - Computation is in float32, or in bfloat16 with `--bfloat16`, and not in float16 at the largest resolutions.
-- The digits and MNIST have narrower networks, with 7 pixels at the smallest resolution of MNIST.
+- Images are augmented with `--augment ada` alone, and there by default.
+- The digits and MNIST have narrower networks, and MNIST's images are cropped from 32 pixels.
 """
 
 import dataclasses
@@ -86,17 +87,29 @@ class OwnConfig(Config, own_images.OwnImages):
     depth: int = 2
     width: int | None = setting(None, "channels at the full size; by default 16384 / size, or 32768 / size from 512 on")
     gamma: float | None = setting(None, "weight of the gradient penalty; by default 0.0002 size² / batch_size")
+    g_lr: float | None = setting(None, "learning rate of the generator; by default 0.0025, or 0.002 from 1024 on")
+    d_lr: float | None = setting(None, "learning rate of the discriminator; by default the same")
+    ema_half_life: float | None = setting(
+        None, "half-life of the averaged generator, in images; by default 10,000 for batches of 32, and in proportion"
+    )
 
     def resolved(self) -> "OwnConfig":
-        """Returns the settings with width, batch size and gamma as in the authors' `--cfg=auto`.
+        """Returns the settings with what is None chosen as in the authors' `--cfg=auto`.
 
         The batch is smaller where the memory does not hold the feature maps. A warning says so.
         """
         width = self.width or max(1, (16_384 if self.size < 512 else 32_768) // self.size)
         config = dataclasses.replace(self, width=width)
         batch_size = self.batch_size or affordable_batch(config)
-        gamma = 0.0002 * self.size**2 / batch_size if self.gamma is None else self.gamma
-        return dataclasses.replace(config, batch_size=batch_size, gamma=gamma)
+        lr = 0.0025 if self.size < 1024 else 0.002
+        chosen = {
+            "gamma": 0.0002 * self.size**2 / batch_size,
+            "g_lr": lr,
+            "d_lr": lr,
+            "ema_half_life": 10_000 * batch_size / 32,
+        }
+        missing = {name: value for name, value in chosen.items() if getattr(self, name) is None}
+        return dataclasses.replace(config, batch_size=batch_size, **missing)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

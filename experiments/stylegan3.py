@@ -8,7 +8,8 @@
 The generator moves its images with its input, by fractions of a pixel, and with `--rotation` (configuration R) turns
 them as well. `eq_t` and `eq_r` in the log measure this in decibels. The discriminator is that of StyleGAN2.
 
-`own` has the settings of `--cfg=stylegan3-t` and `stylegan3-r` in the authors' code, at the batch size of the paper.
+`own` has the settings of `--cfg=stylegan3-t` and `stylegan3-r` in the authors' code, at the batch size of the paper and
+with 64 channels at the full size whatever it is (there 32,768 / size).
 Differences from that code:
 - Kernels and styles are not normalised before demodulation, which undoes it, and activations are not clamped at 256;
   both are for float16.

@@ -62,7 +62,7 @@ def build(config: Config) -> Experiment:
     generator = tgan.Generator(frames, config.size, target.shape[-1], config.width)
     G = Network("generator", generator, (input_spec(config.latent),), convolutional=True)
     D = Network("discriminator", vgan.Discriminator(config.width), (input_spec(*target.shape),), convolutional=True)
-    rmsprop = optax.rmsprop(config.lr, decay=0.99)
+    rmsprop = optim.rmsprop(config.lr)
     game = games.two_player(
         G,
         D,

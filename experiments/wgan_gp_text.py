@@ -115,5 +115,5 @@ def penalised(config: PenaltyConfig) -> Experiment:
 )
 def clipped(config: ClippingConfig) -> Experiment:
     """RMSProp, and the critic's weights clipped after each update."""
-    rmsprop = optax.rmsprop(config.lr)
+    rmsprop = optim.rmsprop(config.lr)
     return two_player(config, rmsprop, d_optimizer=optax.chain(rmsprop, optim.clip_weights(config.clip)))

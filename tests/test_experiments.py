@@ -109,7 +109,7 @@ def test_settings_have_help_and_convolutional_networks_are_declared(name):
     ("name", "digits"),
     [
         ("r3gan/ring", "f05c812e"),
-        ("dcgan/mnist", "2d8cecf1"),
+        ("dcgan/mnist", "da65c5e1"),
         ("cgan/mnist", "585a19fa"),
         ("cyclegan/plane", "76f9b82c"),
     ],

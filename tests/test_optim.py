@@ -16,7 +16,7 @@ from jaxgan.networks.layers import batch_norm
 
 
 def test_clipped_weights_stay_within_the_limit(key):
-    optimizer = optax.chain(optax.rmsprop(0.02), optim.clip_weights(0.1))
+    optimizer = optax.chain(optim.rmsprop(0.02), optim.clip_weights(0.1))
     params = {"w": jax.random.normal(key, [100]), "b": jnp.zeros([])}
     state = optimizer.init(params)
     for k in jax.random.split(key, 20):
@@ -25,6 +25,16 @@ def test_clipped_weights_stay_within_the_limit(key):
         params = optax.apply_updates(params, updates)
         assert max(jnp.abs(p).max() for p in jax.tree.leaves(params)) <= 0.1 * (1 + 1e-6)
     assert 0 < (jnp.abs(params["w"]) < 0.099).mean() < 1
+
+
+def test_rmsprop_is_that_of_pytorch_for_gradients_as_small_as_those_of_clipped_critics():
+    optimizer, rng = optim.rmsprop(5e-5), np.random.default_rng(0)
+    state, v = optimizer.init(jnp.zeros(8)), np.zeros(8)
+    for _ in range(20):
+        grad = np.float32(1e-6 * rng.normal(size=8))
+        updates, state = optimizer.update(grad, state)
+        v = 0.99 * v + 0.01 * np.float64(grad) ** 2
+        assert_allclose(updates, -5e-5 * grad / (np.sqrt(v) + 1e-8), rtol=1e-4)
 
 
 def test_clipping_changes_only_weights_beyond_the_limit():

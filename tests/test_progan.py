@@ -31,6 +31,14 @@ def example():
     return images, generate, judge
 
 
+def test_the_discriminators_first_layer_has_the_gain_of_he(key):
+    """As in the authors' code, where only the layers to images and to logits have the gain 1."""
+    D = progan.Discriminator((256,), group=2)
+    x = jax.random.normal(key, [64, 4, 4, 3])
+    _, state = D.apply(D.init(key, x), x, capture_intermediates=True)
+    assert_allclose(np.std(state["intermediates"]["from_image_0"]["__call__"][0]), np.sqrt(2.0), rtol=0.1)
+
+
 @pytest.mark.parametrize("level", [1, 2])
 def test_a_new_level_begins_as_the_level_below(level, example):
     images, generate, judge = example

@@ -165,7 +165,7 @@ def test_with_conditional_both_networks_have_labels():
     assert jax.eval_shape(conditional.mix, state, sources, sources).shape == (8, 8, 8, 1)
 
 
-def test_width_batch_and_gamma_follow_from_the_size_and_the_memory(monkeypatch):
+def test_settings_that_are_not_given_follow_from_the_size_and_the_memory(monkeypatch):
     own = lambda **settings: experiment.OwnConfig(**settings).resolved()
     monkeypatch.setattr(memory, "device_memory", lambda device: 10**12)
     monkeypatch.setattr(jax, "device_count", lambda: 1)
@@ -176,6 +176,12 @@ def test_width_batch_and_gamma_follow_from_the_size_and_the_memory(monkeypatch):
         1024: (32, 4),
     }
     assert_allclose(chosen[256].gamma, 0.8192)
+    assert {size: (c.g_lr, c.d_lr, c.ema_half_life) for size, c in chosen.items()} == {
+        64: (0.0025, 0.0025, 10_000),
+        256: (0.0025, 0.0025, 5_000),
+        1024: (0.002, 0.002, 1_250),
+    }
+    assert own(size=64, d_lr=1e-3).d_lr == 1e-3
     monkeypatch.setattr(memory, "device_memory", lambda device: 10 * experiment.bytes_per_example(chosen[256]))
     with pytest.warns(UserWarning, match="batches of 8 images in place of the authors' 16"):
         assert own(size=256).batch_size == 8

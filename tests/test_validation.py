@@ -1,6 +1,7 @@
 """Every value from outside is checked against its type and range before anything is computed."""
 
 import dataclasses
+import inspect
 import itertools
 import math
 import socket
@@ -197,6 +198,18 @@ class Phases:
 
     def due_phases(self, step):
         return tuple(phase for phase in self.phases if phase.is_due(step))
+
+
+def test_a_default_is_that_of_the_first_base_that_declares_it():
+    """Of two bases, a dataclass takes what the first one merely inherits over what the second one declares."""
+    configs = {base for entry in registry.entries().values() for base in type(entry.config).__mro__[:-1]}
+    for config in configs:
+        for field in dataclasses.fields(config):
+            declaring = next(base for base in config.__mro__ if field.name in inspect.get_annotations(base))
+            declared = declaring.__dataclass_fields__[field.name].default
+            assert field.default == declared, (
+                f"{config.__qualname__}.{field.name}, declared by {declaring.__qualname__}"
+            )
 
 
 def test_distinct_due_sets_are_those_of_all_steps():

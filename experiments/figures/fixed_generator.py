@@ -118,7 +118,7 @@ def make_experiment(
 
 def clipped(sample_pairs: SamplePairs, config: Config) -> Experiment:
     """Critics whose parameters are clipped to [-clip, clip] (Arjovsky et al. 2017, Algorithm 1)."""
-    optimizer = optax.chain(optax.rmsprop(config.d_lr, decay=0.99), optim.clip_weights(config.clip))
+    optimizer = optax.chain(optim.rmsprop(config.d_lr), optim.clip_weights(config.clip))
     return make_experiment(sample_pairs, config, losses.wasserstein, optimizer)
 
 

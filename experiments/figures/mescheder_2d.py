@@ -9,11 +9,10 @@ from typing import Any
 
 import jax
 import numpy as np
-import optax
 
 from experiments.dirac import PAPER
 from experiments.figures.several_densities import sample_each, side_by_side
-from jaxgan.core import losses, penalties, prng
+from jaxgan.core import losses, optim, penalties, prng
 from jaxgan.core.penalties import Penalty
 from jaxgan.data import synthetic
 from jaxgan.data.synthetic import Density
@@ -71,8 +70,8 @@ def build(loss: losses.Adversarial, penalty: Penalty | None, config: Config) -> 
             mlp.Critic(config.width, config.depth),
             loss,
             prng.normal_latent(config.latent),
-            g_optimizer=optax.rmsprop(config.lr, decay=0.99),
-            d_optimizer=optax.rmsprop(config.lr, decay=0.99),
+            g_optimizer=optim.rmsprop(config.lr),
+            d_optimizer=optim.rmsprop(config.lr),
             penalty=penalty,
             penalty_weight=config.weight,
         )

@@ -11,12 +11,11 @@ from typing import Any
 
 import jax
 import numpy as np
-import optax
 
 from experiments import wgan
 from experiments.testbeds import DIGITS_MLP
 from experiments.wgan import PAPER
-from jaxgan.core import losses
+from jaxgan.core import losses, optim
 from jaxgan.core.losses import Adversarial
 from jaxgan.data.digits import digits
 from jaxgan.evaluate.metrics import make_evaluator
@@ -33,9 +32,8 @@ N = 1_797  # samples, as many as there are digits
 
 def build_gan(config: wgan.Config) -> Experiment:
     """Returns the GAN with the networks, optimizer and learning rates of `wgan/digits`, without clipping."""
-    rmsprop = lambda lr: optax.rmsprop(lr, decay=0.99)
     return DIGITS_MLP.two_player(
-        config, losses.non_saturating, rmsprop(config.g_lr), rmsprop(config.d_lr), n_critic=config.n_critic
+        config, losses.non_saturating, optim.rmsprop(config.g_lr), optim.rmsprop(config.d_lr), n_critic=config.n_critic
     )
 
 

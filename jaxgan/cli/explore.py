@@ -10,6 +10,7 @@ from typing import ClassVar, Literal
 import tyro
 
 from jaxgan.cli import formatting
+from jaxgan.cli.train import FLAGS
 from jaxgan.data import datasets
 from jaxgan.data.folders import MAX_SIZE, FileNotes, find_folder, load_folder
 from jaxgan.data.prepare import prepare_tfds
@@ -72,6 +73,7 @@ class Show(Settings):
             print(json.dumps(about, indent=2))
             return
         print(f"{entry.name}: {entry.shows}\n{entry.paper}; {entry.dataset}; {entry.cost}")
+        about["config"] = [row | {"setting": FLAGS.get(row["setting"], row["setting"])} for row in about["config"]]
         for part in ("config", "networks", "players", "phases"):
             print(f"\n{part}\n{formatting.table(about[part])}")
 

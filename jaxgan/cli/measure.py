@@ -115,7 +115,7 @@ def _short_protocol(record: dict[str, Any]) -> str:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Sample(SampleSettings):
-    """Draw samples from a run."""
+    """Draw samples from a run; `sample WORKDIR --help` also lists the options of its experiment."""
 
     kept: ClassVar[str] = "no file was written"
 

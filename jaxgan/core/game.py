@@ -230,7 +230,7 @@ class Game:
         ema: decay(step) of the moving averages, by network name.
         simultaneous: Whether all phases of a step see the parameters from before that step.
 
-    Raises ValueError for unknown, duplicate or clashing names.
+    Raises ValueError for unknown, duplicate or clashing names, an `every` below 1, and phases without valid `batches`.
     """
 
     networks: tuple[Network, ...]

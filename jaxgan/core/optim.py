@@ -1,4 +1,4 @@
-"""Additions to optax for GANs: clipping, freezing, lazy Adam, averages and schedules that are counted in images."""
+"""Additions to optax for GANs: RMSProp, clipping, freezing, lazy Adam, averages and schedules counted in images."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -33,6 +33,15 @@ def project(projection: Projection) -> optax.GradientTransformationExtraArgs:
         return jax.tree.map(jnp.subtract, projected, params), state
 
     return optax.GradientTransformationExtraArgs(lambda params: optax.EmptyState(), update)
+
+
+def rmsprop(lr: optax.ScalarOrSchedule, decay: float = 0.99, eps: float = 1e-8) -> optax.GradientTransformation:
+    """Returns RMSProp as in PyTorch and Chainer: gradients are divided by sqrt(v) + eps.
+
+    `optax.rmsprop` divides by sqrt(v + eps) by default. Gradients below 1e-4, as those of critics with clipped weights,
+    are then damped.
+    """
+    return optax.rmsprop(lr, decay, eps, eps_in_sqrt=False)
 
 
 def clip_weights(limit: float) -> optax.GradientTransformationExtraArgs:

@@ -243,7 +243,7 @@ def pseudo_augmentation(images: int = 500_000, target: float = 0.6) -> Term:
             x = forward.real(state, batch, key)
             fake, _ = forward.generate(state, forward.draw(state, batch, z_key), batch, z_key)
             draws = prng.uniform(prng.example_keys(choice_key, batch["index"]), *[1] * (x.ndim - 1))
-            return jnp.where(draws < state.buffers["pseudo"]["p"], fake, x)
+            return jnp.where(draws < state.buffers["pseudo"]["p"], jax.lax.stop_gradient(fake), x)
 
         return forward._replace(real=real)
 

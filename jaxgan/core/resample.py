@@ -26,6 +26,8 @@ def upsample(x: Array, taps: Sequence[float] = BINOMIAL, pad: tuple[int, int] | 
         taps: The filter; its sum is 1.
         pad: Zeros before and after each axis, after the insertion. By default the output is [B, 2H, 2W, C] and not
             shifted against the input.
+
+    Raises ValueError for a padding that gives an odd length.
     """
     low, high = ((len(taps) + 1) // 2, (len(taps) - 2) // 2) if pad is None else pad
     kernel = 2.0 * np.asarray(taps[::-1])

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from jaxgan.core import prng, resample
-from jaxgan.networks.layers import Activation, Conv, equalised_lr, leaky_relu
+from jaxgan.networks.layers import Conv, equalised_lr, leaky_relu
 from jaxgan.networks.minibatch import minibatch_std
 from jaxgan.networks.resnet import downsample, upsample
 from jaxgan.networks.stylegan2 import Mapping
@@ -23,10 +23,6 @@ from jaxgan.networks.stylegan2 import Mapping
 def pixel_norm(x: Array) -> Array:
     """Returns x [..., C] divided by the root of the mean square over C (Karras et al. 2018, section 4.2)."""
     return x * lax.rsqrt((x**2).mean(-1, keepdims=True) + 1e-8)
-
-
-def _image_conv(features: int, name: str) -> Activation:
-    return equalised_lr(Conv, features, (1, 1), gain=1.0, name=name)
 
 
 class Generator(nn.Module):
@@ -59,7 +55,7 @@ class Generator(nn.Module):
 
 def _show(x: Array, image: Array | None, n: int, level: int, channels: int, fade: float | Array) -> Array:
     """Returns the image of feature maps of level n, at `level` faded in over `image`, the one of the level below."""
-    out = _image_conv(channels, f"to_image_{n}")(x)
+    out = equalised_lr(Conv, channels, (1, 1), gain=1.0, name=f"to_image_{n}")(x)
     return out if image is None or n < level else _mix(upsample(image), out, fade)
 
 
@@ -136,7 +132,7 @@ class Discriminator(nn.Module):
     def __call__(self, x: Array, train: bool = True, level: int | None = None, fade: float | Array = 1.0) -> Array:
         top = len(self.widths) - 1
         level = top if level is None else level
-        from_image = lambda n, image: leaky_relu(_image_conv(self.widths[n], f"from_image_{n}")(image))
+        from_image = lambda n, x: leaky_relu(equalised_lr(Conv, self.widths[n], (1, 1), name=f"from_image_{n}")(x))
         image = x
         for _ in range(top - level):
             image = downsample(image)

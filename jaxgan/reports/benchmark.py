@@ -31,7 +31,8 @@ class Budget:
     """What all methods are given.
 
     Attributes:
-        images: Real images that a seed is shown in training.
+        images: Steps times batch size of a seed. Players that draw batches of their own, as those of R3GAN do, see as
+            many real images each.
         seeds: How many seeds are trained, in one program.
         samples: Samples that are measured, of each seed.
         width: The setting `width` of all methods that have it; None keeps their own.

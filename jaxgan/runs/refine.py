@@ -1,6 +1,7 @@
 """Sampling after training: better samples from a run by its discriminator, and directions in its latent space.
 
-All functions take a `Run` of one generator named "generator" and one discriminator named "discriminator".
+`directions` and the `sample_*` functions take a `Run` of one generator named "generator" and one discriminator named
+"discriminator". They raise UserError if the run has other networks or latents, or if a number is out of range.
 """
 
 import functools

@@ -32,7 +32,7 @@ class Entry:
         dataset: The data in a few words.
         shows: What it demonstrates.
         task: The heading under which it is listed.
-        minutes: Expected training time with default settings on `hardware`, or None if it was not measured.
+        minutes: Expected training time with default settings on `hardware`, or None if it is not known.
         hardware: What `minutes` refers to.
         test_settings: Settings with which the tests run it, beyond few steps of batches of 16 examples. A group of
             examples that must be on one device needs a larger batch: tests use up to eight devices.
