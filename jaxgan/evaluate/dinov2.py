@@ -104,7 +104,8 @@ def features(
     """Returns the class tokens float32 [N, D] of images uint8 [N, H, W, C] of any size, C 1 or 3."""
     devices = devices or Devices.local()
     compute = _compiled(devices, network or DINOv2())
-    return compute_features(compute, weights.variables, images, batch_size, devices, "DINOv2 features")
+    with jax.default_matmul_precision("float32"):  # Accelerators compute in lower precision by default.
+        return compute_features(compute, weights.variables, images, batch_size, devices, "DINOv2 features")
 
 
 @functools.cache
