@@ -35,7 +35,7 @@ class Config(defaults.ImageConfig, gan.Config):
     "dcgan",
     {
         DIGITS: Config(**DIGITS.defaults),
-        MNIST: Config(**MNIST.defaults),
+        MNIST: Config(**MNIST.defaults | {"steps": 6_000}),
         CIFAR10: Config(**CIFAR10.defaults),
     },
     paper=PAPER,
