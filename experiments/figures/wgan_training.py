@@ -25,10 +25,8 @@ from jaxgan.runs.registry import Entry
 from jaxgan.runs.run import Run
 from jaxgan.training.experiment import Experiment
 
-# The critic's weights, which move by 5e-5 in a step, need about a thousand steps until its estimate means anything; the
-# authors train it alone at the start. From then on the steps grow geometrically, as learning slows down.
-STEPS = (1_000, 1_400, 1_800, 2_500, 3_300, 4_500, 6_100, 8_200, 11_000, 15_000)
-SHOWN = (0, 4, 9)  # which of the steps have their samples drawn
+STEPS = tuple(range(1_500, 15_001, 1_500))
+SHOWN = (0, 3, 9)  # which of the steps have their samples drawn
 N = 1_797  # samples, as many as there are digits
 
 
@@ -86,11 +84,11 @@ def draw_course(numbers: Numbers, key: str, label: str, colour: str) -> Any:
     """Returns a figure of an estimate and the distance over steps, of one against the other, and of samples."""
     fig, axes = plots.subplots(1, 5, height=1.9, width_ratios=[2, 1.6, 1, 1, 1])
     course, scatter, *panels = axes[0]
-    course.semilogx(numbers["steps"], numbers[key], "o-", markersize=3, color=colour)
-    course.set(xlabel="critic steps", ylim=(0, None))
+    course.plot(numbers["steps"] / 1e3, numbers[key], "o-", markersize=3, color=colour)
+    course.set(xlabel="critic steps / 1000", ylim=(0, None))
     course.set_ylabel(label, color=colour)
     right = course.twinx()
-    right.plot(numbers["steps"], numbers["distance"], "s--", markersize=3, color="0.4")
+    right.plot(numbers["steps"] / 1e3, numbers["distance"], "s--", markersize=3, color="0.4")
     right.set_yscale("log")
     _few_ticks(right.yaxis)
     right.set_ylabel("Fréchet distance", color="0.4")
