@@ -4,7 +4,6 @@ Weights are arguments, and their defaults are the papers' where a docstring name
 names "generator" and "discriminator". D(x) is the logit of x, and E is the mean over the batch on all devices.
 """
 
-import functools
 from collections.abc import Callable
 
 import jax
@@ -113,21 +112,21 @@ def historical_averaging(weight: float = 1.0) -> Term:
     Reference: Salimans et al. 2016, arXiv 1606.03498, section 3.3.
     """
 
-    def means(p: Pass) -> dict[str, Params]:
+    def updated_means(p: Pass) -> dict[str, Params]:
         follow = lambda old, new: old + (new - old) / (1.0 + p.state.step.astype(jnp.float32))
         current = {name: p.state.params[name] for name in p.buffer}
         return jax.lax.stop_gradient(jax.tree.map(follow, p.buffer, current))
 
-    def distance(p: Pass, name: str) -> Array:
-        difference = jax.tree.map(jnp.subtract, p.state.params[name], means(p)[name])
+    def distance(p: Pass, name: str, means: dict[str, Params]) -> Array:
+        difference = jax.tree.map(jnp.subtract, p.state.params[name], means[name])
         return weight * optax.tree.norm(difference, squared=True)
 
     return Term(
         "historical",
-        d=functools.partial(distance, name="discriminator"),
-        g=functools.partial(distance, name="generator"),
+        d=lambda p: distance(p, "discriminator", updated_means(p)),
+        g=lambda p: distance(p, "generator", p.buffer),  # The discriminator's phase of this step has updated it.
         buffer=lambda zeros: zeros,
-        update=means,
+        update=updated_means,
     )
 
 
