@@ -21,6 +21,8 @@ Padding = tuple[Pair, ...]
 
 IMAGE_CHANNELS, WIDE_SIDE = 4, 7  # channels up to which, and sides of kernels from which, `_convolve_to_image` is used
 MAX_NARROW = 32  # channels up to which `lax` is slow for RGB images, measured on images of 16 to 64 pixels
+# Channels up to which one operand's taps are not all copied, if neither operand has more than twice those of the other.
+MAX_BALANCED = 64
 TAP_BYTES = 4 * 2**20  # per chunk of the kernel gradient; more exceeds the cache, fewer make the products inefficient
 
 
@@ -206,10 +208,12 @@ def _convolve(form: TrilinearForm, x: Array, kernel: Array) -> Array:
 
 
 def evaluate_with_matmul(form: TrilinearForm, x: Array | None, kernel: Array | None, g: Array | None) -> Array:
-    """Returns the kernel gradient by `evaluate_with_taps`, which needs one group, and the other maps by `lax`."""
+    """Returns the kernel gradient by products of taps, which need one group, and the other maps by `lax`."""
     if kernel is not None:
         return with_unflipped_kernel(_evaluate_by_channels, form, x, kernel, g)
     o, i = form.out_shape[-1], form.x_shape[-1]
+    if len(form.strides) > 1 and max(form.strides) == 1 and max(i, o) <= min(2 * i, 2 * o, MAX_BALANCED):
+        return with_unflipped_kernel(_kernel_gradient_with_taps_of_both, form, x, None, g)
     if o >= i or max(form.strides) > 1:
         return evaluate_with_taps(form, x, None, g)
     # With the roles of x and g exchanged, the taps of fewer channels are copied.
@@ -217,6 +221,30 @@ def evaluate_with_matmul(form: TrilinearForm, x: Array | None, kernel: Array | N
     swapped = TrilinearForm(g.shape, (*sides, o, i), form.strides, tuple((k - 1, k - 1) for k in sides))
     gradient = evaluate_with_taps(swapped, g, None, _pad(x, form.padding))
     return gradient if form.flipped else lax.rev(gradient, range(len(sides))).swapaxes(-2, -1)
+
+
+def _kernel_gradient_with_taps_of_both(form: TrilinearForm, x: Array, _: None, g: Array) -> Array:
+    """Returns the kernel gradient by one matrix product. The form must have strides of 1 and must not be flipped.
+
+    Taps along the first axis are slices of g, and those along the others slices of x. A kernel of 3 x 3 then copies
+    each of them three times, where `evaluate_with_taps` copies x nine times and multiplies narrower matrices.
+    """
+    side, *other_sides, i, o = form.kernel_shape
+    b, *out_size, _ = form.out_shape
+    as_matrix = lambda slices: jnp.concatenate(slices, -1).reshape(-1, len(slices) * slices[0].shape[-1])
+
+    def product(x: Array, g: Array) -> Array:
+        slices = [_pad(x, form.padding)]
+        for axis, other_side in enumerate(other_sides, 2):
+            slices = [tap for t in slices for tap in _taps(t, axis, other_side, 1)]
+        g = _pad(g, ((side - 1, side - 1), *[(0, 0)] * len(other_sides)))
+        return as_matrix(slices).T @ as_matrix(_taps(g, 1, side, 1)[::-1])
+
+    positions = (out_size[0] + side - 1) * math.prod(out_size[1:])
+    copied = math.prod(other_sides) * i + side * o
+    n = largest_divisor_within(b, positions * copied * x.dtype.itemsize, TAP_BYTES)
+    gradient = sum_over_chunks(product, n, x, g).reshape(*other_sides, i, side, o)
+    return jnp.moveaxis(gradient, -2, 0)
 
 
 def _evaluate_by_channels(form: TrilinearForm, x: Array | None, kernel: Array | None, g: Array | None) -> Array:
