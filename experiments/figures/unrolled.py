@@ -131,7 +131,7 @@ def build_missing_gradient(config: UnrolledConfig) -> Experiment:
     paper=PAPER,
     shows="looking ten updates ahead with and without the gradient through them (Eq. 12): without it the generator only "
     "sees a better trained discriminator; batches of 128 for the paper's 512, two seeds",
-    minutes=12,
+    minutes=6,
     hardware="1 CPU core",
 )
 def missing_grad() -> Figure:
