@@ -66,7 +66,7 @@ def _plot_table1(numbers: Numbers) -> Any:
     ax.set(yticks=range(len(rows)), yticklabels=[label for label, *_ in rows], xlabel="log-likelihood, nats")
     ax.invert_yaxis()
     curve.plot(numbers["epochs"], numbers["log_likelihoods"], marker="o")
-    curve.set(xlabel="epoch", ylabel="log-likelihood, nats", ylim=(0, None))
+    curve.set(xlabel="epoch", ylabel="log-likelihood, nats", ylim=(0, 1.1 * numbers["log_likelihoods"].max()))
     return fig
 
 
