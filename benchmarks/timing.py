@@ -9,6 +9,9 @@ import jax.numpy as jnp
 
 RunSteps = Callable[[int], None]  # runs that many steps and waits for them
 ROUNDS = 7
+# Measurements' worth of work before the first one. On a shared machine it may take ten seconds of load until both cores
+# have their steady speed, which training has nearly all the time.
+WARM_UP = 20
 
 
 def interleaved_times(
@@ -19,12 +22,17 @@ def interleaved_times(
     Args:
         alternatives: What to time, by name.
         rounds: How often each alternative is timed.
-        seconds: Length of one measurement. Each is preceded by one step that is not timed.
+        seconds: Length of one measurement. Each is preceded by one step that is not timed, and all by a warm-up of
+            `WARM_UP` times this length.
     """
     times, steps = {name: [] for name in alternatives}, {}
     for name, run in alternatives.items():
         run(2)  # compiles
         steps[name] = max(1, int(seconds * 1e3 / _time_per_step(run, 2)))
+    started = time.perf_counter()
+    while time.perf_counter() - started < WARM_UP * seconds:
+        for name, run in alternatives.items():
+            run(steps[name])
     for _ in range(rounds):
         for name, run in alternatives.items():
             run(1)

@@ -129,8 +129,8 @@ def build_missing_gradient(config: UnrolledConfig) -> Experiment:
 @register(
     "unrolled/missing_grad",
     paper=PAPER,
-    shows="looking ten updates ahead with and without the gradient through them (Eq. 12): without it the generator only "
-    "sees a better trained discriminator; batches of 128 for the paper's 512, two seeds",
+    shows="looking ten updates ahead with and without the gradient through them (Eq. 12): without it the generator "
+    "only sees a better trained discriminator; batches of 128 for the paper's 512, two seeds",
     minutes=6,
     hardware="1 CPU core",
 )
