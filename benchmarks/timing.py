@@ -9,8 +9,8 @@ import jax.numpy as jnp
 
 RunSteps = Callable[[int], None]  # runs that many steps and waits for them
 ROUNDS = 7
-# Measurements' worth of work before the first one. On a shared machine it may take ten seconds of load until both cores
-# have their steady speed, which training has nearly all the time.
+# Measurements' worth of work before the first one: a shared machine may take some seconds of load to reach the speed that
+# it then has in training.
 WARM_UP = 20
 
 
