@@ -9,9 +9,7 @@ import jax.numpy as jnp
 
 RunSteps = Callable[[int], None]  # runs that many steps and waits for them
 ROUNDS = 7
-# Measurements' worth of work before the first one: a shared machine may take some seconds of load to reach the speed that
-# it then has in training.
-WARM_UP = 20
+WARM_UP = 20  # measurements' worth of work before the first: a shared machine may take seconds to reach its steady speed
 
 
 def interleaved_times(
