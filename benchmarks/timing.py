@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 RunSteps = Callable[[int], None]  # runs that many steps and waits for them
 ROUNDS = 7
-WARM_UP = 20  # measurements' worth of work before the first: a shared machine may take seconds to reach its steady speed
+WARM_UP = 20  # measurements' worth of work before the first: a shared machine may take seconds to reach full speed
 
 
 def interleaved_times(
